@@ -1,0 +1,1 @@
+"""How to ask: a library and a command line, without TensorFlow."""

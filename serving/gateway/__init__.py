@@ -1,0 +1,1 @@
+"""What people send, turned into tensors; what a model answers, turned into what people read."""

@@ -1,0 +1,1 @@
+"""The life of a model version: found, loaded, warmed, available, drained, gone."""

@@ -1,0 +1,1 @@
+"""Ways to turn a version folder into something that answers."""

@@ -1,0 +1,1 @@
+"""Pictures and texts to tensors: the one preparation that training and both servers share."""

@@ -1,0 +1,172 @@
+"""The models folder: versions, publishing by one rename, labels and checksums.
+
+    models/<name>/<version>/...                 a published version
+    models/<name>/.<version>.tmp/...            one being written; readers never look at it
+    models/<name>/labels.json                   {"stable": 3, "canary": 4}
+
+Training writes it, the model server reads it. A reader sees a whole version or none.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.card import ModelCard
+from serving.errors import BadInput, DataLoss, NotFound
+
+CARD_FILE = "assets.extra/card.json"
+WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+def versions(model: Path) -> list[int]:
+    """The published versions of a model's folder, lowest first; empty if there is no such folder."""
+    return sorted(folders(model))
+
+
+def folders(model: Path) -> dict[int, Path]:
+    """Version number to folder. Leading zeros are allowed; of two names for one number one is taken."""
+    try:
+        entries = sorted(os.scandir(model), key=lambda entry: entry.name)
+    except FileNotFoundError:
+        return {}
+    return {int(entry.name): Path(entry.path) for entry in entries if re.fullmatch(r"[0-9]{1,19}", entry.name)}
+
+
+def models(root: Path) -> list[str]:
+    """Names of the models under a folder: every sub-folder that holds at least one version, sorted."""
+    if not root.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and versions(Path(entry.path)))
+
+
+def read_card(version: Path) -> ModelCard | None:
+    """The card of a version folder, or None if it has none.
+
+    Raises:
+        CardError: there is one, and it cannot be read.
+    """
+    try:
+        return ModelCard.from_json((version / CARD_FILE).read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Staging:
+    """A version being written: fill `folder`; it is renamed into place when the block ends well."""
+
+    name: str
+    version: int
+    folder: Path
+
+
+@contextlib.contextmanager
+def staging(root: Path, name: str) -> Iterator[Staging]:
+    """Write the next free version of a model aside and publish it by one rename.
+
+    The number is reserved at once, so that two writers never share one. If the block raises,
+    everything written is removed and nothing is published.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInput(f"{name!r} is no name for a model: use letters, digits, '_', '-' and '.', not starting with '.'")
+    model = root / name
+    model.mkdir(parents=True, exist_ok=True)
+    version, folder = _reserve(model)
+    try:
+        yield Staging(name, version, folder)
+        _sync(folder)
+        os.rename(folder, model / str(version))
+        _sync_folder(model)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the model's folder may hold other versions
+            model.rmdir()
+        raise
+
+
+def _reserve(model: Path) -> tuple[int, Path]:
+    taken = versions(model) + [int(entry.name[1:-4]) for entry in model.glob(".*.tmp") if entry.name[1:-4].isdigit()]
+    version = max(taken, default=0) + 1
+    while True:
+        folder = model / f".{version}.tmp"
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            return version, folder
+        version += 1
+
+
+def _sync(folder: Path) -> None:
+    """Force a folder and all in it to the disk, so that a rename never outlives its contents."""
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with open(Path(parent, name), "rb") as file:
+                os.fsync(file.fileno())
+        _sync_folder(Path(parent))
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def checksums(version: Path) -> dict[str, str]:
+    """SHA-256 of every file of a version but its card, by path relative to the version, sorted."""
+    files = sorted(path for path in version.rglob("*") if path.is_file())
+    names = [path.relative_to(version).as_posix() for path in files]
+    return {name: _sha256(version / name) for name in names if name != CARD_FILE}
+
+
+def verify(version: Path, card: ModelCard) -> None:
+    """Hold the files of a version against the checksums of its card.
+
+    Raises:
+        DataLoss: a file is missing, changed or was added; the text names it.
+    """
+    if not card.files:
+        return
+    found = checksums(version)
+    for name in sorted(card.files.keys() | found.keys()):
+        if name not in found:
+            raise DataLoss(f"{name} of version {version.name} is missing; copy the whole version again")
+        if card.files.get(name) != found[name]:
+            raise DataLoss(f"{name} of version {version.name} is not the file that its card names; copy it again")
+
+
+def _sha256(path: Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_labels(model: Path) -> dict[str, int]:
+    """The labels of a model's folder, such as stable and canary, with the version of each; often empty."""
+    try:
+        document = json.loads((model / "labels.json").read_bytes())
+        return {str(label): int(version) for label, version in document.items()}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise DataLoss(f'{model / "labels.json"} must be an object like {{"stable": 3}}: {error}') from error
+
+
+def write_labels(model: Path, labels: Mapping[str, int]) -> None:
+    """Replace the labels of a model by one rename.
+
+    Raises:
+        NotFound: a label names a version that is not published.
+    """
+    for label, version in labels.items():
+        if version not in versions(model):
+            raise NotFound(f"label {label}: {model.name} has no version {version}; it has {versions(model)}")
+    aside = model / ".labels.json.tmp"
+    aside.write_text(json.dumps(dict(labels), indent=1) + "\n")
+    os.replace(aside, model / "labels.json")

@@ -1,0 +1,22 @@
+"""What every test may ask for."""
+
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real photos, reviews and backbone weights beside the checkout, where a team keeps such a folder."""
+    folder = CHECKOUT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("needs the real data set folder ../shared/data beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def saved_models() -> Path:
+    """The small committed SavedModels; tests/saved_models/make.py wrote them."""
+    return CHECKOUT / "tests" / "saved_models"

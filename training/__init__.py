@@ -1,0 +1,1 @@
+"""Data in, a published and measured version out."""
