@@ -1,0 +1,64 @@
+# make serve   from a fresh clone to a running server          make test   every test
+# make install everything that Python packages can give        make lint   ruff and mypy
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes
+MODELS ?= models
+PORTS ?= --http-port 8080 --grpc-port 8500 --rest-port 8501
+SERVING := gateway modelserver openvino training
+EVERYTHING := $(SERVING) tfds load dev
+
+.PHONY: serve install test lint format lock protos saved-models clean
+
+serve: $(VENV)/.serving $(MODELS)/.samples
+	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/photo.jpg
+
+install: $(VENV)/.everything
+
+test: $(VENV)/.everything
+	$(RUN) -m pytest $(TESTS)
+
+lint: $(VENV)/.everything
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+format: $(VENV)/.everything
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+lock: $(VENV)/.everything
+	requirements/lock.sh $(LOCK_FLAGS)
+
+protos: $(VENV)/.everything
+	$(RUN) -m serving.wire.regenerate
+
+saved-models: $(VENV)/.everything
+	$(RUN) tests/saved_models/make.py
+
+clean:
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# Models are trained only where there are none, so a second start never imports TensorFlow.
+$(MODELS)/.samples: | $(VENV)/.serving
+	@if [ -z "$$(ls -d $(MODELS)/*/[0-9]* 2>/dev/null)" ]; then \
+	  echo "No models yet: training three small ones on built-in samples, once."; \
+	  $(RUN) -m training train shapes_cnn shapes_mobilenet sample_reviews --models $(MODELS); fi
+	$(RUN) -m training draw --out $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Slipway needs Python 3.11 or newer; name one: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || { echo "On Debian: apt-get install python3-venv"; rm -rf $(VENV); exit 2; }
+
+$(VENV)/.serving: $(SERVING:%=requirements/%.txt) | $(VENV)/bin/python
+	@echo "Installing what serving and training need into $(VENV) (TensorFlow is most of it) ..."
+	$(PIP) $(SERVING:%=-r requirements/%.txt)
+	@touch $@
+
+$(VENV)/.everything: $(EVERYTHING:%=requirements/%.txt) | $(VENV)/bin/python
+	@echo "Installing everything, the test tools too, into $(VENV) ..."
+	$(PIP) $(EVERYTHING:%=-r requirements/%.txt)
+	@touch $@ $(VENV)/.serving

@@ -1,0 +1,135 @@
+"""The models folder: whole versions or none, numbered, labelled, checked."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from serving import repository
+from serving.errors import BadInput, DataLoss, NotFound
+from tests.test_card import PICTURES
+
+
+def publish(root: Path, name: str = "pets", text: str = "graph") -> int:
+    with repository.staging(root, name) as staging:
+        (staging.folder / "saved_model.pb").write_text(text)
+        card = staging.folder / repository.CARD_FILE
+        card.parent.mkdir()
+        files = repository.checksums(staging.folder)
+        card.write_text(replace(PICTURES, version=staging.version, files=files).to_json())
+    return staging.version
+
+
+def test_versions_are_numbered_from_one(tmp_path: Path) -> None:
+    assert [publish(tmp_path), publish(tmp_path)] == [1, 2]
+    assert repository.versions(tmp_path / "pets") == [1, 2]
+
+
+def test_a_version_is_invisible_until_it_is_whole(tmp_path: Path) -> None:
+    with repository.staging(tmp_path, "pets") as staging:
+        (staging.folder / "half").write_text("a")
+        assert repository.versions(tmp_path / "pets") == []
+    assert repository.versions(tmp_path / "pets") == [1]
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path: Path) -> None:
+    def write() -> None:
+        with repository.staging(tmp_path, "pets") as staging:
+            (staging.folder / "half").write_text("a")
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_killed_writers_number_is_not_used_again(tmp_path: Path) -> None:
+    (tmp_path / "pets" / ".1.tmp").mkdir(parents=True)
+
+    assert publish(tmp_path) == 2
+
+
+def test_two_writers_at_once_get_two_versions(tmp_path: Path) -> None:
+    gate, versions = threading.Barrier(8), []
+
+    def write() -> None:
+        gate.wait()
+        versions.append(publish(tmp_path))
+
+    writers = [threading.Thread(target=write) for _ in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(versions) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "../up", "a/b", "a b", "x" * 129])
+def test_a_name_that_is_no_folder_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(BadInput, match="is no name for a model"), repository.staging(tmp_path, name):
+        raise AssertionError("the block must not run")
+
+
+def test_only_numbers_are_versions(tmp_path: Path) -> None:
+    for name in ("7", "00000123", "tmp", "-1", ".8.tmp", "1.5"):
+        (tmp_path / "pets" / name).mkdir(parents=True)
+
+    assert repository.versions(tmp_path / "pets") == [7, 123]
+
+
+def test_models_are_the_folders_that_hold_a_version(tmp_path: Path) -> None:
+    publish(tmp_path, "pets")
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "file").write_text("")
+
+    assert repository.models(tmp_path) == ["pets"]
+    assert repository.models(tmp_path / "missing") == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (lambda folder: (folder / "saved_model.pb").write_text("other"), "is not the file that its card names"),
+        (lambda folder: (folder / "saved_model.pb").unlink(), "is missing"),
+        (lambda folder: (folder / "extra").write_text("x"), "extra of version 1"),
+    ],
+    ids=["changed", "missing", "added"],
+)
+def test_a_version_that_is_not_as_published_is_found_out(
+    tmp_path: Path, damage: Callable[[Path], object], complaint: str
+) -> None:
+    publish(tmp_path)
+    folder = tmp_path / "pets" / "1"
+    card = repository.read_card(folder)
+    assert card is not None
+    repository.verify(folder, card)
+    damage(folder)
+
+    with pytest.raises(DataLoss, match=complaint):
+        repository.verify(folder, card)
+
+
+def test_a_version_without_a_card_has_none(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+
+    assert repository.read_card(tmp_path / "1") is None
+
+
+def test_labels_name_published_versions_only(tmp_path: Path) -> None:
+    publish(tmp_path)
+    model = tmp_path / "pets"
+    assert repository.read_labels(model) == {}
+    repository.write_labels(model, {"stable": 1})
+
+    with pytest.raises(NotFound, match="no version 9"):
+        repository.write_labels(model, {"stable": 9})
+    assert repository.read_labels(model) == {"stable": 1}
+
+
+def test_damaged_labels_say_what_they_must_be(tmp_path: Path) -> None:
+    (tmp_path / "labels.json").write_text("[1")
+
+    with pytest.raises(DataLoss, match="must be an object like"):
+        repository.read_labels(tmp_path)
