@@ -1,0 +1,117 @@
+"""What the model server asks of a runtime: one version folder in, one LoadedModel out.
+
+`choice.py` picks the runtime of a version; `lifecycle/` holds and batches loaded models, `calls/`
+checks requests against their signatures. This room knows no framework and no file.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from google.protobuf.message import Message
+from numpy.typing import NDArray
+
+from serving.card import ModelCard
+
+Tensors = Mapping[str, NDArray[Any]]
+"""Alias to array. Strings are object arrays of bytes, bfloat16 is ml_dtypes.bfloat16."""
+
+Precision = Literal["auto", "f32", "bf16"]
+
+DEFAULT_SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """One input or output of a signature, as the SavedModel states it."""
+
+    data_type: int
+    """TensorFlow's DataType number; 7 is a string."""
+    shape: tuple[int, ...] | None
+    """-1 for a dimension that varies, None for an unknown rank. Stated, never enforced."""
+    name: str
+    """The tensor in the graph, such as `serving_default_x:0`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """One way to call a version."""
+
+    name: str
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    method_name: str = "tensorflow/serving/predict"
+    defaults: Tensors = field(default_factory=dict)
+    """Values of inputs that a request may leave out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeOptions:
+    """How to load and run versions; the same for all models of a server."""
+
+    precision: Precision = "auto"
+    """auto: bfloat16 where the CPU has it and the version's card allows it, else float32."""
+    streams: int = 0
+    """Runs that OpenVINO computes side by side; 0: one per two cores or so, from the machine."""
+    threads: int = 0
+    """Threads that OpenVINO computes with, all streams together; 0: one per core this process may use."""
+    tags: frozenset[str] = frozenset({"serve"})
+    """The MetaGraph with exactly these tags is loaded."""
+    intra_op_threads: int = 0
+    """TensorFlow: threads inside one operation; 0: TensorFlow decides."""
+    inter_op_threads: int = 0
+    """TensorFlow: operations side by side; 0: TensorFlow decides."""
+    session_config: bytes = b""
+    """TensorFlow: a serialized tensorflow.ConfigProto that the two numbers above are laid over."""
+    gpu_memory_fraction: float = 0.0
+    """TensorFlow: share of each GPU's memory to take; 0: as it grows."""
+    runtime: Literal["auto", "openvino", "tensorflow"] = "auto"
+    """auto: OpenVINO for what it can run, TensorFlow for the rest where it is installed."""
+
+
+class LoadedModel(Protocol):
+    """One version, ready to answer. `run` is called from many threads at once."""
+
+    @property
+    def signatures(self) -> Mapping[str, Signature]:
+        """Every signature in the file, whether it can run here or not."""
+
+    @property
+    def signature_defs(self) -> Mapping[str, Message]:
+        """The same as stored: name to tensorflow.SignatureDef (of serving.wire.protos)."""
+
+    @property
+    def card(self) -> ModelCard | None:
+        """The version's card, if it has one."""
+
+    @property
+    def runtime(self) -> str:
+        """What runs serving_default: `openvino` or `tensorflow`."""
+
+    @property
+    def precision(self) -> str:
+        """`f32` or `bf16`."""
+
+    @property
+    def gains_from_batches(self) -> bool:
+        """Whether rows of several requests cost less together than one by one."""
+
+    @property
+    def parallel(self) -> int:
+        """How many calls of run() are worth making at once."""
+
+    def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+        """Compute the named outputs, or all of them.
+
+        The caller has checked the names; dtypes are checked here, shapes by the graph alone. The
+        arrays returned belong to the caller. The interpreter lock is free while it computes.
+
+        Raises:
+            BadInput: a dtype that is not the signature's, or shapes that the graph cannot take.
+            Unimplemented: the signature cannot run here; the text says what would run it.
+            Unavailable: the model was closed.
+            ServingError: whatever else the runtime reports, with its code.
+        """
+
+    def close(self) -> None:
+        """Free the model once the runs under way are over; later runs raise Unavailable."""
