@@ -1,0 +1,115 @@
+"""Two classifiers as training publishes them: frozen, with a card as file and as signature.
+
+They answer something a test can foresee: `tiny_image` names the color that a picture has most of,
+`tiny_text` weighs a dozen words.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from serving import repository
+from serving.card import Dataset, ImageInput, ModelCard, TextInput
+from serving.preprocess import text as preparation
+from tests.saved_models.settled import settle
+from training import text_graph
+
+SIDE = 32
+PIXELS = tf.TensorSpec([None, SIDE, SIDE, 3], tf.uint8, name="image")
+TEXT_RULES = TextInput(bits=10, orders=3)
+POSITIVE = ("good", "great", "lovely", "wonderful", "not bad")
+NEGATIVE = ("bad", "awful", "dull", "terrible", "not good")
+
+
+def tiny_image(version: Path) -> None:
+    """A 32x32x3 picture to red, green or blue, by the mean of each channel."""
+    card = ModelCard(
+        name="tiny_image",
+        version=1,
+        task="image_classification",
+        labels=("red", "green", "blue"),
+        input=ImageInput(height=SIDE, width=SIDE),
+        signatures={"default": "serving_default", "encoded": "encoded", "card": "card"},
+        **_COMMON,
+    )
+
+    @tf.function(input_signature=[PIXELS])  # type: ignore[untyped-decorator]
+    def serve(image: Any) -> Any:
+        means = tf.reduce_mean(tf.cast(image, tf.float32) / 255.0, [1, 2])
+        return {"probabilities": tf.nn.softmax(tf.matmul(means, tf.eye(3) * 10.0))}
+
+    def prepare(data: Any) -> Any:
+        picture = tf.io.decode_image(data, 3, expand_animations=False)
+        return tf.cast(tf.round(tf.image.resize(picture, (SIDE, SIDE), antialias=True)), tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])  # type: ignore[untyped-decorator]
+    def encoded(image_bytes: Any) -> Any:
+        one = tf.TensorSpec((SIDE, SIDE, 3), tf.uint8)
+        return serve(tf.map_fn(prepare, image_bytes, fn_output_signature=one))
+
+    _save(version, card, {"serving_default": serve, "encoded": encoded})
+
+
+def tiny_text(version: Path) -> None:
+    """A review to neg or pos, by hashed words, pairs and triples with a weight each."""
+    card = ModelCard(
+        name="tiny_text",
+        version=1,
+        task="text_classification",
+        labels=("neg", "pos"),
+        input=TEXT_RULES,
+        signatures={"default": "serving_default", "prepared": "prepared", "card": "card"},
+        **_COMMON,
+    )
+    table = tf.constant(_word_weights())
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int32, name="ids")])  # type: ignore[untyped-decorator]
+    def prepared(ids: Any) -> Any:
+        positive = tf.sigmoid(tf.reduce_sum(tf.gather(table, ids), 1))
+        return {"probabilities": tf.stack([1.0 - positive, positive], 1)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])  # type: ignore[untyped-decorator]
+    def serve(text: Any) -> Any:
+        return prepared(text_graph.to_batch(text, TEXT_RULES))
+
+    _save(version, card, {"serving_default": serve, "prepared": prepared})
+
+
+def _word_weights() -> Any:
+    """float32 [2**bits + 1]; the last is the padding's and zero."""
+    weights = np.zeros(2**TEXT_RULES.bits + 1, np.float32)
+    for words, sign in ((POSITIVE, 1.5), (NEGATIVE, -1.5)):
+        for word in words:
+            weights[preparation.to_ids(word, TEXT_RULES)[-1]] += sign * len(word.split()) ** 2
+    return weights
+
+
+_COMMON: Mapping[str, Any] = {
+    "dataset": Dataset(name="none", source="sample"),
+    "allowed_precisions": ("f32", "bf16"),
+    "created": "2026-01-31T12:00:00Z",
+    "licence": "Apache-2.0",
+    "limits": "Made for tests.",
+}
+
+
+def _save(version: Path, card: ModelCard, signatures: Mapping[str, Any]) -> None:
+    document = card.to_json()
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="request")])  # type: ignore[untyped-decorator]
+    def describe(request: Any) -> Any:
+        return {"card": tf.fill(tf.shape(request), tf.constant(document))}
+
+    tf.saved_model.save(tf.Module(), str(version), signatures={**signatures, "card": describe})
+    settle(version)
+    with_files = ModelCard.from_json(document)
+    fields = {name: getattr(with_files, name) for name in ModelCard.__dataclass_fields__}
+    file = version / repository.CARD_FILE
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(ModelCard(**fields | {"files": repository.checksums(version)}).to_json() + "\n")
+
+
+BUILDERS: Mapping[str, Callable[[Path], None]] = {kind.__name__: kind for kind in (tiny_image, tiny_text)}
