@@ -1,0 +1,139 @@
+"""GatewayConfig: all the gateway may be told, checked once at start-up.
+
+`__main__.py` makes a command-line option of every field and `from_env` an environment variable;
+no other file reads either.
+"""
+
+import os
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self, Union, get_args, get_origin, get_type_hints
+
+from serving.errors import BadInput
+
+
+class ConfigError(BadInput):
+    """A setting that cannot work; the text names it and what would."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayConfig:
+    """All the gateway may be told. Read once at start-up, never changed after."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but loopback wants API keys or TLS."""
+    port: int = 8080
+    """Port to listen on; 0 lets the system choose."""
+    upstream: str = "dns:///localhost:8500"
+    """gRPC address of the model server; all addresses behind a dns:/// name are used in turn."""
+    upstream_ca: Path | None = None
+    """Certificate authority of the model server; speaks TLS to it if set."""
+    models: tuple[str, ...] = ()
+    """Models that must be ready, separated by commas; others are served when asked for by name."""
+
+    default_timeout_s: float = 10.0
+    """Longest a request may take from its last byte to its answer, unless X-Request-Timeout says otherwise."""
+    max_timeout_s: float = 60.0
+    """Most that X-Request-Timeout may ask for."""
+    head_timeout_s: float = 10.0
+    """Longest a connection may take to send the head of a request."""
+    body_timeout_s: float = 30.0
+    """Longest a caller may take to send a body."""
+    keep_alive_s: int = 75
+    """How long an idle connection is kept; longer than the usual load balancer's 60."""
+
+    max_body_bytes: int = 10 * 2**20
+    """Larger bodies are refused with 413."""
+    max_header_bytes: int = 16 * 2**10
+    """Larger heads are refused with 431."""
+    max_buffered_bytes: int = 256 * 2**20
+    """Bodies held at once, of all connections together; more are refused with 503."""
+    max_connections: int = 2048
+    """Connections at once; more are closed unanswered."""
+    max_items: int = 32
+    """Pictures or texts in one request."""
+
+    max_in_flight: int = 32
+    """Most requests worked on at once; the limit in use adapts below it."""
+    max_waiting: int = 64
+    """Most requests that wait for a turn; how long they may adapts below it."""
+    calm_latency_s: float = 0.04
+    """Answers faster than this never make the limit shrink."""
+
+    api_keys: Path | None = None
+    """File of API keys; without one everybody may ask. One line each: NAME SHA256 [REQUESTS_PER_SECOND]."""
+    tls_certificate: Path | None = None
+    """PEM chain of this server; needs tls_key."""
+    tls_key: Path | None = None
+    """PEM private key of tls_certificate."""
+
+    access_log: bool = True
+    """One JSON line a request on stdout."""
+    drain_delay_s: float = 0.0
+    """After SIGTERM, keep answering for so long with readiness off, until load balancers have noticed."""
+    grace_s: float = 25.0
+    """After that, how long requests in flight may take to finish."""
+    stuck_exit_s: float = 30.0
+    """Exit with code 70 if the event loop has not moved for so long; 0 never does."""
+
+    def __post_init__(self) -> None:
+        """Hold every field to what can work."""
+        for name in ("default_timeout_s", "max_timeout_s", "head_timeout_s", "body_timeout_s", "keep_alive_s"):
+            _at_least(name, getattr(self, name), 0, strictly=True)
+        for name in ("max_body_bytes", "max_header_bytes", "max_buffered_bytes", "max_connections", "max_items"):
+            _at_least(name, getattr(self, name), 1)
+        _at_least("max_in_flight", self.max_in_flight, 1)
+        for name in ("max_waiting", "drain_delay_s", "grace_s", "stuck_exit_s", "calm_latency_s"):
+            _at_least(name, getattr(self, name), 0)
+        if not 0 <= self.port <= 65535:
+            raise ConfigError(f"port must be between 0 and 65535, got {self.port}")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ConfigError("tls_certificate and tls_key go together: give both or neither")
+        for path in (self.api_keys, self.tls_certificate, self.tls_key, self.upstream_ca):
+            if path is not None and not path.is_file():
+                raise ConfigError(f"there is no file {path}")
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] = os.environ, **given: Any) -> Self:
+        """Take each field from `given`, else from GATEWAY_<NAME> where that is set."""
+        texts = {name: env.get(f"GATEWAY_{name.upper()}", "") for name in kinds()}
+        found = {name: parse(name, text) for name, text in texts.items() if text}
+        return cls(**found | given)
+
+
+def kinds() -> dict[str, Any]:
+    """The type of every field, in order."""
+    hints = get_type_hints(GatewayConfig)
+    return {entry.name: hints[entry.name] for entry in fields(GatewayConfig)}
+
+
+def parse(name: str, text: str) -> Any:
+    """The value of one field out of its text.
+
+    Raises:
+        ConfigError: the text is none of the field's type.
+    """
+    kind = kinds()[name]
+    if get_origin(kind) in (Union, types.UnionType):
+        kind = next(part for part in get_args(kind) if part is not type(None))
+    if get_origin(kind) is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind is bool:
+        return _boolean(name, text)
+    try:
+        return kind(text)
+    except ValueError:
+        raise ConfigError(f"{name} must be {kind.__name__}, got {text!r}") from None
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text.lower() not in {"true", "false", "1", "0", "yes", "no", "on", "off"}:
+        raise ConfigError(f"{name} must be true or false, got {text!r}")
+    return text.lower() in {"true", "1", "yes", "on"}
+
+
+def _at_least(name: str, value: float, least: float, *, strictly: bool = False) -> None:
+    if value < least or (strictly and value == least) or value != value:
+        raise ConfigError(f"{name} must be {'above' if strictly else 'at least'} {least}, got {value}")
