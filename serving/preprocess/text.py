@@ -142,17 +142,17 @@ def _hash_tokens(data: bytes) -> tuple[NDArray[np.uint64], NDArray[np.intp]]:
     _settle_apostrophes(kind)
     before, after = kind[:-1], kind[1:]
     border = before != after
-    starts = np.flatnonzero((border | (after == SYMBOL)) & (after != SEPARATOR))
-    lasts = np.flatnonzero((border | (before == SYMBOL)) & (before != SEPARATOR))
+    starts = ((border | (after == SYMBOL)) & (after != SEPARATOR)).nonzero()[0]
+    lasts = ((border | (before == SYMBOL)) & (before != SEPARATOR)).nonzero()[0]
     # With H[i] = sum of byte[j] / PRIME**j up to i, Horner's value of bytes s+1..e is (H[e] - H[s]) * PRIME**e.
-    sums = np.cumsum(np.frombuffer(padded.lower(), np.uint8) * INVERSES[: len(padded)])
+    sums = np.add.accumulate(np.frombuffer(padded.lower(), np.uint8) * INVERSES[: len(padded)])
     hashed = (sums[lasts] - sums[starts]) * POWERS[lasts]
     return (hashed ^ (hashed >> np.uint64(31))) * np.uint64(MIX_1), starts
 
 
 def _settle_apostrophes(kind: NDArray[np.uint8]) -> None:
     """Make each apostrophe, in place, part of a word or a separator."""
-    places = np.flatnonzero(kind == APOSTROPHE)
+    places = (kind == APOSTROPHE).nonzero()[0]
     if len(places):
         kind[places] = (kind[places - 1] == WORD) & (kind[places + 1] == WORD)
 
