@@ -1,0 +1,1 @@
+"""The recipes: one file per model, each defines RECIPE; a new file is found by being there."""

@@ -1,0 +1,100 @@
+"""Where a run's examples come from: the source that was asked for, prepared and cached.
+
+    sample_data | class_folders | class_archive | tfds_source  ->  prepared_cache  ->  Examples
+
+The command line and the tests come in here; what a source is, says `sources.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from serving.card import ImageInput, TextInput
+from serving.errors import BadInput
+from training.class_archive import ClassArchive, find_archive
+from training.class_folders import ClassFolders
+from training.prepared_cache import PreparedData, prepared
+from training.progress import Progress
+from training.recipe import SourceKind, SourceSpec
+from training.sample_data import SampleData
+from training.sources import Source, check_labels
+from training.tfds_source import TensorFlowDataset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceChoice:
+    """What the caller said about the data; None or empty where the recipe decides."""
+
+    kind: SourceKind | None = None
+    data_dir: Path | None = None
+    sha256: str = ""
+
+
+def open_source(spec: SourceSpec, choice: SourceChoice) -> Source:
+    """The source to read.
+
+    Raises:
+        BadInput: the options do not go together, or the place is not there.
+    """
+    kind = choice.kind or spec.kind
+    if choice.sha256 and kind != "archive":
+        raise BadInput(f"--sha256 is the checksum of an archive, and --source is {kind}")
+    if choice.data_dir is not None and kind == "sample":
+        raise BadInput("--data-dir is for --source directory, archive or tfds; the samples are made by code")
+    return _OPEN[kind](spec, choice)
+
+
+def _sample(spec: SourceSpec, choice: SourceChoice) -> Source:
+    return SampleData(spec.dataset)
+
+
+def _directory(spec: SourceSpec, choice: SourceChoice) -> Source:
+    if choice.data_dir is None:
+        raise BadInput("--source directory needs --data-dir, a folder with one folder per class")
+    return ClassFolders(choice.data_dir, spec.dataset)
+
+
+def _archive(spec: SourceSpec, choice: SourceChoice) -> Source:
+    if choice.data_dir is None:
+        raise BadInput("--source archive needs --data-dir, the tar.gz or the folder that holds it")
+    return ClassArchive(find_archive(choice.data_dir), spec.dataset, choice.sha256)
+
+
+def _tfds(spec: SourceSpec, choice: SourceChoice) -> Source:
+    if not spec.tfds_name:
+        raise BadInput(f"{spec.dataset} is not in TensorFlow Datasets: use another --source")
+    return TensorFlowDataset(spec.tfds_name, spec.tfds_splits, choice.data_dir)
+
+
+_OPEN: dict[SourceKind, Callable[[SourceSpec, SourceChoice], Source]] = {
+    "sample": _sample,
+    "directory": _directory,
+    "archive": _archive,
+    "tfds": _tfds,
+}
+
+
+def load(
+    source: Source,
+    spec: ImageInput | TextInput,
+    *,
+    network: str,
+    labels: tuple[str, ...] | None,
+    cache: Path,
+    progress: Progress,
+) -> PreparedData:
+    """The source's three splits as arrays.
+
+    Args:
+        source: from `open_source`.
+        spec: how inputs are prepared.
+        network: its name, for the sentence of a refusal.
+        labels: the outputs of the network, in order; None if it takes whatever labels there are.
+        cache: folder of the prepared sets.
+        progress: where to show it.
+
+    Raises:
+        ServingError: the data will not do; the sentence says why and what to do.
+        OSError: the disk is full or the cache cannot be written.
+    """
+    return prepared(source, spec, cache, progress, lambda found: check_labels(found, labels, network))
