@@ -148,7 +148,7 @@ class Recipe:
     """Fixed by the network, in the order of its outputs; None: taken from the data, sorted."""
     build: Callable[[BuildContext], Any]
     """A keras.Model, numeric input (uint8 pixels [N, H, W, C] or int32 ids [N, L]) -> probabilities float32 [N, C]."""
-    split: Callable[[Any], Split] | None = None
+    split: Callable[[Any], Split | None] | None = None
     """For networks with a frozen part: its features are computed once and cached, the head is fitted on them."""
     finish: Callable[[Any], Any] | None = None
     """After fitting: the model that is measured and exported, where it is another (folded tables)."""

@@ -1,0 +1,25 @@
+"""Cats and dogs by transfer: MobileNetV2 frozen, one softmax layer learns on its features."""
+
+from serving.card import ImageInput
+from training import backbones
+from training.recipe import Augment, Recipe, SourceSpec
+
+RECIPE = Recipe(
+    name="cats_vs_dogs_mobilenet",
+    summary="cats and dogs, MobileNetV2 pretrained on ImageNet with a new head",
+    task="image_classification",
+    input=ImageInput(height=160, width=160),
+    source=SourceSpec(kind="tfds", dataset="cats_vs_dogs", tfds_name="cats_vs_dogs"),
+    labels=("cat", "dog"),
+    build=backbones.mobilenet_classifier,
+    split=backbones.split,
+    backbone_weights="imagenet",
+    settings={"dropout": 0.2},
+    learning_rate=1e-3,
+    schedule="cosine",
+    epochs=20,
+    batch_size=32,
+    augment=Augment(flip=True),
+    licence="Backbone: Apache-2.0 (Google). Photos: the terms of Kaggle's Dogs vs. Cats competition.",
+    limits="Says cat or dog of any picture, also of one that shows neither.",
+)
