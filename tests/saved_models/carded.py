@@ -4,9 +4,12 @@ They answer something a test can foresee: `tiny_image` names the color that a pi
 `tiny_text` weighs a dozen words.
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +22,7 @@ from training import text_graph
 
 SIDE = 32
 PIXELS = tf.TensorSpec([None, SIDE, SIDE, 3], tf.uint8, name="image")
-TEXT_RULES = TextInput(bits=10, orders=3)
+TEXT_RULES = TextInput(bits=10, orders=3, max_bytes=1000)
 POSITIVE = ("good", "great", "lovely", "wonderful", "not bad")
 NEGATIVE = ("bad", "awful", "dull", "terrible", "not good")
 
@@ -39,7 +42,7 @@ def tiny_image(version: Path) -> None:
     @tf.function(input_signature=[PIXELS])  # type: ignore[untyped-decorator]
     def serve(image: Any) -> Any:
         means = tf.reduce_mean(tf.cast(image, tf.float32) / 255.0, [1, 2])
-        return {"probabilities": tf.nn.softmax(tf.matmul(means, tf.eye(3) * 10.0))}
+        return {"probabilities": tf.nn.softmax(tf.matmul(means, tf.constant(10.0 * np.eye(3, dtype=np.float32))))}
 
     def prepare(data: Any) -> Any:
         picture = tf.io.decode_image(data, 3, expand_animations=False)
@@ -73,9 +76,21 @@ def tiny_text(version: Path) -> None:
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="text")])  # type: ignore[untyped-decorator]
     def serve(text: Any) -> Any:
-        return prepared(text_graph.to_batch(text, TEXT_RULES))
+        return prepared(text_graph.ids(text, TEXT_RULES))
 
-    _save(version, card, {"serving_default": serve, "prepared": prepared})
+    with _short_tables():
+        _save(version, card, {"serving_default": serve, "prepared": prepared})
+
+
+@contextlib.contextmanager
+def _short_tables() -> Iterator[None]:
+    """Keep only as much of the hash's tables as max_bytes can reach: 16 KB in the graph instead of 1 MB."""
+    reach = TEXT_RULES.max_bytes + 2
+    with (
+        mock.patch.object(preparation, "POWERS", preparation.POWERS[:reach]),
+        mock.patch.object(preparation, "INVERSES", preparation.INVERSES[:reach]),
+    ):
+        yield
 
 
 def _word_weights() -> Any:
@@ -105,11 +120,10 @@ def _save(version: Path, card: ModelCard, signatures: Mapping[str, Any]) -> None
 
     tf.saved_model.save(tf.Module(), str(version), signatures={**signatures, "card": describe})
     settle(version)
-    with_files = ModelCard.from_json(document)
-    fields = {name: getattr(with_files, name) for name in ModelCard.__dataclass_fields__}
+    with_files = dataclasses.replace(card, files=repository.checksums(version))
     file = version / repository.CARD_FILE
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(ModelCard(**fields | {"files": repository.checksums(version)}).to_json() + "\n")
+    file.write_text(with_files.to_json() + "\n")
 
 
 BUILDERS: Mapping[str, Callable[[Path], None]] = {kind.__name__: kind for kind in (tiny_image, tiny_text)}

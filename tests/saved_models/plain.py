@@ -29,8 +29,7 @@ def half_plus_three(version: Path) -> None:
     tf.saved_model.save(line, str(version), signatures={"serving_default": line.serve})
 
 
-REAL_TYPES = ("float32", "float64", "float16", "bfloat16", "int8", "int16", "int32", "int64")
-REAL_TYPES += ("uint8", "uint16", "uint32", "uint64", "bool")
+REAL_TYPES = tuple("float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split())
 OTHER_TYPES = ("complex64", "complex128", "string")
 
 
@@ -126,6 +125,16 @@ def scalar_out(version: Path) -> None:
     save(version, build)
 
 
+def clashing_names(version: Path) -> None:
+    """TensorFlow 2 with `x` both an input and an output (x + 1), and x itself twice."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 2], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+    def serve(x: Any) -> Any:
+        return {"x": x + 1.0, "same": x, "again": tf.identity(x), "twice": x * 2.0, "odd name/here": x * 2.0}
+
+    tf.saved_model.save(tf.Module(), str(version), signatures={"serving_default": serve})
+
+
 def no_default(version: Path) -> None:
     """Only a signature called `other`: y = 3 x."""
 
@@ -180,7 +189,17 @@ def slow(version: Path) -> None:
 
 
 BUILDERS: Mapping[str, Callable[[Path], None]] = {
-    kind.__name__: kind
-    for kind in (half_plus_three, many_types, strings, counter, vocabulary, two_inputs, scalar_out, no_default)
-    + (no_inputs, row_sums, dense, slow)
+    "half_plus_three": half_plus_three,
+    "many_types": many_types,
+    "strings": strings,
+    "counter": counter,
+    "vocabulary": vocabulary,
+    "two_inputs": two_inputs,
+    "scalar_out": scalar_out,
+    "clashing_names": clashing_names,
+    "no_default": no_default,
+    "no_inputs": no_inputs,
+    "row_sums": row_sums,
+    "dense": dense,
+    "slow": slow,
 }
