@@ -1,0 +1,56 @@
+"""From a version's folder to a ServedVersion: loaded, warmed up, and given its way of batching."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from serving.errors import Code, ServingError
+from serving.modelserver.lifecycle.batching.alone import Alone
+from serving.modelserver.lifecycle.settings import LifecycleOptions
+from serving.modelserver.lifecycle.versions import Batcher, ServedVersion, Version
+from serving.modelserver.lifecycle.warmup import warm_up
+from serving.modelserver.runtimes.protocol import LoadedModel
+
+Load = Callable[[Path], LoadedModel]
+
+
+class Loader:
+    """Loads versions; what they share while they run belongs to it."""
+
+    def __init__(self, load: Load, options: LifecycleOptions) -> None:
+        self._load, self._options = load, options
+
+    def load(self, name: str, version: Version) -> ServedVersion:
+        """One try.
+
+        Raises:
+            ServingError: of whatever went wrong, with the runtime's own code and text.
+        """
+        metrics, started, status = self._options.metrics, time.perf_counter(), Code.INTERNAL
+        try:
+            served = self._build(name, version)
+            status = Code.OK
+        except ServingError as error:
+            status = error.code
+            raise
+        except Exception as error:  # a runtime's own kinds of failure must not end the thread that loads
+            raise ServingError(f"{type(error).__name__}: {error}") from error
+        finally:
+            metrics.load_attempts.of(str(version.folder), status.name).inc()
+        metrics.load_seconds.of(name, str(version.number)).set(time.perf_counter() - started)
+        return served
+
+    def _build(self, name: str, version: Version) -> ServedVersion:
+        model = self._load(version.folder)
+        try:
+            warm_up(version.folder, model, self._options.warmup, self._options.metrics)
+            return ServedVersion(name, version.number, model, self._batcher(name, version, model))
+        except BaseException:
+            model.close()
+            raise
+
+    def _batcher(self, name: str, version: Version, model: LoadedModel) -> Batcher:
+        return Alone(model, self._options.metrics.meter(name, version.number))
+
+    def close(self) -> None:
+        """Stop what the versions shared. None of them runs any more."""

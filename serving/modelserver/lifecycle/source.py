@@ -1,0 +1,81 @@
+"""What lies on the disk: which versions a model's base path has, and which of them are wanted.
+
+Looks, and remembers nothing; manager.py compares what is seen with what is served.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from serving.errors import ServingError
+from serving.modelserver.lifecycle.settings import All, Latest, ModelSettings, Policy, Specific
+from serving.repository import read_labels
+
+LOG = logging.getLogger(__name__)
+
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
+_LARGEST = 2**63 - 1
+
+
+def versions_in(base_path: Path) -> dict[int, Path]:
+    """Version number to entry, files named as numbers included; of two names for one number one is taken.
+
+    Raises:
+        OSError: the base path is missing or cannot be read.
+    """
+    with os.scandir(base_path) as entries:
+        names = sorted(entry.name for entry in entries if _NUMBER.fullmatch(entry.name))
+    found = {int(name): base_path / name for name in names if len(name) < 40}
+    return {number: path for number, path in found.items() if number <= _LARGEST}
+
+
+def wanted(found: Mapping[int, Path], policy: Policy, labelled: Iterable[int] = ()) -> dict[int, Path]:
+    """The versions to serve, highest first: those of the policy, and those that labels name."""
+    match policy:
+        case Latest(count):
+            numbers = set(sorted(found)[-count:])
+        case All():
+            numbers = set(found)
+        case Specific(versions):
+            numbers = set(found) & versions
+    numbers |= set(labelled) & found.keys()
+    return {number: found[number] for number in sorted(numbers, reverse=True)}
+
+
+def demanded(policy: Policy) -> frozenset[int]:
+    """The versions that a policy names and that should therefore exist."""
+    return policy.versions if isinstance(policy, Specific) else frozenset()
+
+
+def labels_of(settings: ModelSettings, before: Mapping[str, int]) -> Mapping[str, int]:
+    """The labels that a model should have: of its config, or of its labels.json; damaged, those from before."""
+    if settings.labels is not None:
+        return settings.labels
+    try:
+        return read_labels(settings.base_path)
+    except (OSError, ServingError) as error:
+        LOG.warning("the labels of %s stay as they were: %s", settings.name, error)
+        return before
+
+
+def models_in(root: Path, known: Iterable[str], policy: Policy) -> list[ModelSettings]:
+    """Every sub-folder that holds a version is a model; one that cannot be read counts if it was known.
+
+    Raises:
+        OSError: the root itself is missing or cannot be read.
+    """
+    with os.scandir(root) as entries:
+        folders = sorted((entry.name, Path(entry.path)) for entry in entries if not entry.name.startswith("."))
+    before = set(known)
+    return [ModelSettings(name, path, policy, None) for name, path in folders if _holds_versions(path, name in before)]
+
+
+def _holds_versions(folder: Path, known: bool) -> bool:
+    try:
+        return bool(versions_in(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return known

@@ -1,0 +1,106 @@
+"""Warm-up: the requests that a version brings along, run before anybody may ask it anything.
+
+A predict log is replayed here. Logs of the other kinds go to the callables that the doors' calls/
+hand in (`WarmupOptions.replays`), since what they check lies above this room.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from serving.errors import BadInput, Code, DataLoss, FailedPrecondition, ServingError, Unimplemented
+from serving.modelserver.lifecycle import tfrecord
+from serving.modelserver.metrics import Metrics
+from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel
+from serving.repository import WARMUP_FILE
+from serving.wire.protos import PredictionLog, PredictRequest
+from serving.wire.tensors import from_protos
+
+MOST_RECORDS = 1000
+
+Replay = Callable[[PredictionLog, LoadedModel], None]
+"""Runs one log on a model and throws the answer away; raises what a request would raise."""
+
+
+def predict(log: PredictionLog, model: LoadedModel) -> None:
+    """Replay a predict log; the model and version that it names play no part.
+
+    Raises:
+        ServingError: as for a request.
+    """
+    request: PredictRequest = log.predict_log.request
+    signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
+    found = model.signatures.get(signature)
+    if found is None:
+        raise FailedPrecondition(f'Serving signature key "{signature}" not found.')
+    inputs = {**found.defaults, **from_protos(request.inputs)}
+    if inputs.keys() != found.inputs.keys():
+        raise BadInput(f"warm-up: {signature} takes {sorted(found.inputs)}, the record has {sorted(inputs)}")
+    model.run(signature, inputs, list(request.output_filter) or None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmupOptions:
+    """Whether and how to warm up."""
+
+    enabled: bool = True
+    iterations: int = 1
+    """Times that each record is run; 0 counts as 1."""
+    replays: Mapping[str, Replay] = field(default_factory=dict)
+    """Kind of log (`classify_log`, `regress_log`, `multi_inference_log`) to what replays it. `predict_log`
+    may be given as well, instead of the one here."""
+
+
+def warm_up(folder: Path, model: LoadedModel, options: WarmupOptions, metrics: Metrics) -> int:
+    """Replay the records of a version's folder; returns how many there were.
+
+    Raises:
+        DataLoss: the file is damaged or no TFRecord file.
+        BadInput: too many records, or one that is no PredictionLog.
+        Unimplemented: a kind of log that cannot be replayed.
+        ServingError: what a replayed request raised.
+    """
+    path = folder / WARMUP_FILE
+    if not options.enabled or not path.is_file():
+        return 0
+    started, status = time.perf_counter(), Code.INTERNAL
+    try:
+        count = _replay_all(path, model, options)
+        status = Code.OK
+        metrics.warmup_records.of(str(folder), status.name).inc(count)
+        return count
+    except ServingError as error:
+        status = error.code
+        raise
+    finally:
+        micros = (time.perf_counter() - started) * 1e6
+        metrics.warmup_latency.of(str(folder), status.name).observe(micros)
+
+
+def _replay_all(path: Path, model: LoadedModel, options: WarmupOptions) -> int:
+    replays: dict[str, Replay] = {"predict_log": predict, **options.replays}
+    count = 0
+    for log in _logs(path):
+        count += 1
+        if count > MOST_RECORDS:
+            raise BadInput(f"Number of warmup records exceeds the maximum ({MOST_RECORDS}) at {path}")
+        kind = log.WhichOneof("log_type")
+        if kind not in replays:
+            raise Unimplemented(f"Unsupported log_type for warmup: {kind or 'none'}")
+        for _ in range(max(1, options.iterations)):
+            replays[kind](log, model)
+    return count
+
+
+def _logs(path: Path) -> Iterator[PredictionLog]:
+    try:
+        for number, record in enumerate(tfrecord.read(path)):
+            try:
+                yield PredictionLog.FromString(record)
+            except DecodeError as error:
+                raise BadInput(f"Failed to parse warmup record: {number} from {path}") from error
+    except (DataLoss, OSError) as error:
+        raise DataLoss(f"{error}. Please verify your warmup data is in TFRecord format.") from error
