@@ -192,7 +192,7 @@ def _fill_field(proto: TensorProto, kind: Kind, flat: NDArray[Any]) -> None:
         flat = flat.view(np.uint16)
     if kind.carrier.kind == "f":
         _parse_field(proto, kind, flat.tobytes())
-    elif flat.size and 0 <= flat.min() and flat.max() < 128:
+    elif flat.size and flat.min() >= 0 and flat.max() < 128:
         _parse_field(proto, kind, flat.astype(np.uint8).tobytes())
     else:
         getattr(proto, kind.field).extend(flat.tolist())
