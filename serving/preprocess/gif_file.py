@@ -37,9 +37,10 @@ def _read(data: bytes) -> PictureFile:
     with_pixels("GIF", across, down)
     width = max(int.from_bytes(data[6:8], "little"), left + across)
     height = max(int.from_bytes(data[8:10], "little"), top + down)
-    essence = data[:start] + control + data[at:end] + bytes([_TRAILER])
+    view = memoryview(data)
+    essence = b"".join((view[:start], control, view[at:end], bytes([_TRAILER])))
     return PictureFile(
-        kind="GIF", width=width, height=height, decoder_bytes=2 * width * height + 2 * len(essence), essence=essence
+        kind="GIF", width=width, height=height, decoder_bytes=width * height + len(essence), essence=essence
     )
 
 

@@ -90,8 +90,8 @@ def _within_memory(picture: PictureFile, decoded_bytes: int, rows: int, size: tu
     needed = picture.decoder_bytes + decoded_bytes + 4 * rows * size[0]
     if needed > MEMORY_BYTES + 8 * size[0] * size[1]:
         raise TooMuchToProcess(
-            f"a {picture.kind} of {picture.width}x{picture.height} pixels takes {needed >> 20} MB to decode and one "
-            f"request may take {MEMORY_BYTES >> 20} MB; send it smaller, or as a baseline JPEG"
+            f"a {picture.kind} of {picture.width}x{picture.height} pixels takes {-(-needed >> 20)} MB to decode and "
+            f"one request may take {MEMORY_BYTES >> 20} MB; send it smaller, or as a baseline JPEG"
         )
 
 
@@ -116,7 +116,7 @@ def _jpeg_pixels(data: bytes, colors: str, scale: dict[str, int]) -> NDArray[Any
     try:
         return simplejpeg.decode_jpeg(data, colors, strict=True, **scale)  # type: ignore[no-any-return]
     except ValueError as error:
-        if "remature end" in str(error) or not data.rstrip(b"\0").endswith(_END):
+        if "Premature end" in str(error) or not data.rstrip(b"\0").endswith(_END):
             raise truncated("JPEG") from error
         if not any(remark in str(error) for remark in _HARMLESS):
             raise damaged("JPEG", _reason(error)) from error

@@ -24,19 +24,21 @@ def read(data: bytes) -> PictureFile:
     Raises:
         BadInput: cut short, a wrong checksum, or against the rules.
     """
-    pieces, orientation, at = [SIGNATURE], 1, len(SIGNATURE)
     if len(data) < 33:
         raise truncated("PNG")
     if data[8:16] != b"\0\0\0\x0dIHDR":
         raise damaged("PNG", "it does not start with its header chunk")
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     with_pixels("PNG", width, height)
+    view, pieces, orientation, at = memoryview(data), [memoryview(SIGNATURE)], 1, len(SIGNATURE)
     for _ in range(MOST_CHUNKS):
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
         if len(data) < at + 12 or end > len(data):
             raise truncated("PNG")
+        if name == b"IHDR" and at > len(SIGNATURE):
+            raise damaged("PNG", "it has two headers")
         if name in _KEPT:
-            pieces.append(_checked(data[at:end]))
+            pieces.append(_checked(view[at:end]))
         elif name == b"eXIf":
             orientation = exif.orientation(data[at + 8 : end - 4])
         if name == b"IEND":
@@ -44,18 +46,18 @@ def read(data: bytes) -> PictureFile:
         at = end
     else:
         raise damaged("PNG", f"it has over {MOST_CHUNKS} chunks")
-    essence = b"".join(pieces)
+    copied = sum(map(len, pieces)) < end
     return PictureFile(
         kind="PNG",
         width=width,
         height=height,
-        decoder_bytes=width * height * _bytes_per_pixel(depth=data[24], color=data[25]) + 2 * len(essence),
-        essence=essence,
+        decoder_bytes=width * height * _bytes_per_pixel(depth=data[24], color=data[25]) + copied * len(data),
+        essence=b"".join(pieces) if copied else data,
         orientation=orientation,
     )
 
 
-def _checked(chunk: bytes) -> bytes:
+def _checked(chunk: memoryview) -> memoryview:
     if zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:]):
         raise damaged("PNG", "a checksum is wrong")
     return chunk
