@@ -1,0 +1,163 @@
+"""Keys: who may ask, and how often.
+
+The file has one key a line, `NAME SHA256 [rate=10] [models=a,b]`; '#' starts a comment. It holds
+hashes only, is read again when it changes, and a broken new file never replaces a good old one.
+A hash is made by `printf %s "$KEY" | sha256sum`.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from time import monotonic
+
+from serving.errors import PermissionDenied, RateLimited, Unauthenticated
+from serving.gateway.config import ConfigError
+
+LOOK_AGAIN_S = 1.0
+_HOW = "send the header 'Authorization: Bearer KEY'"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One line of the file."""
+
+    name: str
+    digest: bytes
+    rate: float | None = None
+    """Requests per second, None for any number; a burst of one second's worth is let through."""
+    models: frozenset[str] | None = None
+    """What it may ask, None for everything."""
+
+
+class Bucket:
+    """A token bucket: `rate` tokens a second, at most one second's worth (at least one) kept."""
+
+    def __init__(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._tokens = self._room = max(1.0, rate)
+        self._at = now
+
+    def wait_s(self, now: float) -> float:
+        """Take a token and return 0, or return how long until there is one."""
+        self._tokens = min(self._room, self._tokens + (now - self._at) * self.rate)
+        self._at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self.rate
+        self._tokens -= 1
+        return 0.0
+
+
+class Keys:
+    """The keys in force. Thread-safe."""
+
+    def __init__(self, path: Path | None) -> None:
+        """Raises: ConfigError: the file cannot be read or has a broken line."""
+        self._path = path
+        self._lock = Lock()
+        self._stamp = _stamp(path)
+        self._look_at = monotonic() + LOOK_AGAIN_S
+        self._keys = {} if path is None else _read(path)
+        self._buckets: dict[str, Bucket] = {}
+
+    def check(self, authorization: str | None) -> str:
+        """The name of the key that was sent; empty where no keys are used.
+
+        Raises:
+            Unauthenticated: no key, or none that is known.
+            RateLimited: more requests than the key may make.
+        """
+        if self._path is None:
+            return ""
+        scheme, _, secret = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not secret:
+            raise Unauthenticated(f"this server wants an API key: {_HOW}")
+        with self._lock:
+            self._look_again(monotonic())
+            key = self._find(secret.strip())
+            if key is None:
+                raise Unauthenticated(f"this API key is not known here: {_HOW}")
+            self._spend(key)
+        return key.name
+
+    def permit(self, name: str, model: str) -> None:
+        """Raise PermissionDenied if the key of this name may not ask this model."""
+        key = self._keys.get(name)
+        if key is not None and key.models is not None and model not in key.models:
+            raise PermissionDenied(f"the key {name} may ask {', '.join(sorted(key.models))} only")
+
+    def _find(self, secret: str) -> Key | None:
+        """Compare with every key, each in constant time, so that timing tells nothing."""
+        digest = hashlib.sha256(secret.encode("latin-1", "replace")).digest()
+        found = None
+        for key in self._keys.values():
+            if hmac.compare_digest(key.digest, digest):
+                found = key
+        return found
+
+    def _spend(self, key: Key) -> None:
+        if key.rate is None:
+            return
+        now = monotonic()
+        bucket = self._buckets.get(key.name)
+        if bucket is None or bucket.rate != key.rate:
+            bucket = self._buckets[key.name] = Bucket(key.rate, now)
+        if wait_s := bucket.wait_s(now):
+            raise RateLimited(f"the key {key.name} may ask {key.rate:g} times a second", retry_after_s=wait_s)
+
+    def _look_again(self, now: float) -> None:
+        if self._path is None or now < self._look_at:
+            return
+        self._look_at = now + LOOK_AGAIN_S
+        stamp = _stamp(self._path)
+        if stamp == self._stamp:
+            return
+        self._stamp = stamp
+        try:
+            self._keys = _read(self._path)
+        except ConfigError as error:
+            log.warning("the keys read before stay in force: %s", error)
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        found = path.stat() if path is not None else None
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_size, found.st_ino) if found is not None else None
+
+
+def _read(path: Path) -> dict[str, Key]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the file of API keys cannot be read: {error}") from error
+    return {key.name: key for key in _parse(path, lines)}
+
+
+def _parse(path: Path, lines: list[str]) -> Iterator[Key]:
+    for number, line in enumerate(lines, 1):
+        words = line.partition("#")[0].split()
+        if not words:
+            continue
+        try:
+            name, digest, *rest = words
+            options = dict(word.split("=", 1) for word in rest)
+            yield _key(name, digest, **options)
+        except (TypeError, ValueError):
+            raise ConfigError(f"{path.name}, line {number}: want NAME SHA256 [rate=10] [models=a,b]") from None
+
+
+def _key(name: str, digest: str, rate: str | None = None, models: str | None = None) -> Key:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
+        raise ValueError(digest)
+    per_s = None if rate is None else float(rate)
+    if per_s is not None and not 0 < per_s < 1e9:
+        raise ValueError(rate)
+    return Key(name, bytes.fromhex(digest), per_s, None if models is None else frozenset(models.split(",")))

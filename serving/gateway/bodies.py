@@ -1,0 +1,167 @@
+"""What people send: raw pictures, multipart, plain text or JSON, all read into a list of items.
+
+A picture is `bytes`, a text is `str`. `routes.py` asks with the model's card at hand, so that the
+wrong kind is refused with what would be right. Nothing is ever written to a file.
+"""
+
+import base64
+import binascii
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
+from serving.card import ImageInput, ModelCard
+from serving.errors import BadInput, TooMuchToProcess, UnsupportedKind
+from serving.gateway.problems import BadItem
+
+Item = bytes | str
+"""A picture, or a text."""
+
+PICTURES = ("image/jpeg", "image/png", "image/webp", "image/gif")
+_RAW = frozenset({"application/octet-stream", "image/jpg", *PICTURES})
+_PICTURE_HOW = (
+    f"{', '.join(PICTURES)}, multipart/form-data with such files, "
+    'or application/json {"instances": [{"b64": "..."}]}'
+)
+_TEXT_HOW = 'text/plain, multipart/form-data with texts, or application/json {"instances": ["..."]}'
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What was sent, opened."""
+
+    kind: str
+    """raw, multipart, json or text."""
+    items: list[Item]
+
+
+def read_body(data: bytes, content_type: str, encoding: str, card: ModelCard, max_items: int) -> Body:
+    """Open a body as its Content-Type says.
+
+    Raises:
+        UnsupportedKind: a type that is not taken, or not by this model.
+        BadInput: not what its type says.
+        TooMuchToProcess: no item, or more than `max_items`.
+        BadItem: one item of several is of the wrong kind or damaged.
+    """
+    if encoding not in {"", "identity"}:
+        raise UnsupportedKind(f"Content-Encoding {encoding[:40]!r} is not taken; send the body as it is")
+    kind, options = parse_options_header(content_type)
+    body = _open(data, kind.lower(), options, card)
+    if not body.items:
+        raise TooMuchToProcess(f"there is nothing to classify in the body; {accepted(card)}")
+    if len(body.items) > max_items:
+        raise TooMuchToProcess(f"{len(body.items)} items in one request, at most {max_items} are taken; send several")
+    _hold_to(body, card)
+    return body
+
+
+def accepted(card: ModelCard) -> str:
+    """What a model takes, as the end of a sentence."""
+    if isinstance(card.input, ImageInput):
+        return f"the model {card.name} takes pictures: {_PICTURE_HOW}"
+    return f"the model {card.name} takes texts: {_TEXT_HOW}"
+
+
+def _open(data: bytes, kind: str, options: dict[str, str], card: ModelCard) -> Body:
+    if kind == "application/json" or kind.endswith("+json"):
+        return Body("json", _instances(data, card))
+    if kind == "multipart/form-data":
+        return Body("multipart", list(_parts(data, options)))
+    if kind == "text/plain":
+        return Body("text", [_text(data, options.get("charset", "utf-8"))])
+    if kind in _RAW or (not kind and isinstance(card.input, ImageInput)):
+        return Body("raw", [data] if data else [])
+    given = f"Content-Type {kind[:60]!r}" if kind else "a body without Content-Type"
+    hint = "; with curl add -H 'Content-Type: image/jpeg'" if kind == "application/x-www-form-urlencoded" else ""
+    raise UnsupportedKind(f"{given} is not taken{hint}; {accepted(card)}")
+
+
+def _hold_to(body: Body, card: ModelCard) -> None:
+    """Refuse texts for a picture model and the reverse."""
+    wanted = bytes if isinstance(card.input, ImageInput) else str
+    for index, item in enumerate(body.items):
+        if not isinstance(item, wanted):
+            error = UnsupportedKind(f"this is {'a text' if wanted is bytes else 'a picture'}; {accepted(card)}")
+            raise BadItem(error, index) if len(body.items) > 1 else error
+
+
+def _text(data: bytes, charset: str) -> str:
+    try:
+        return data.decode(charset)
+    except LookupError:
+        raise UnsupportedKind(f"the charset {charset[:40]!r} is not known; send UTF-8") from None
+    except (UnicodeDecodeError, ValueError):
+        raise BadInput(f"the text is not {charset[:40]}; send UTF-8") from None
+
+
+def _instances(data: bytes, card: ModelCard) -> list[Item]:
+    try:
+        document = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"the body is not JSON: {error}") from None
+    instances = document.get("instances") if isinstance(document, dict) else None
+    if not isinstance(instances, list):
+        raise BadInput(f'the JSON must be an object with a list "instances"; {accepted(card)}')
+    items = []
+    for index, instance in enumerate(instances):
+        try:
+            items.append(_instance(instance))
+        except BadInput as error:
+            raise BadItem(error, index) from None
+    return items
+
+
+def _instance(instance: Any) -> Item:
+    """A string is a text, {"b64": ...} a picture, {"text": ...} a text."""
+    match instance:
+        case str():
+            return instance
+        case {"text": str(text)}:
+            return text
+        case {"b64": str(coded)}:
+            try:
+                return base64.b64decode(coded, validate=True)
+            except (binascii.Error, ValueError):
+                raise BadInput("b64 is not base64 of the standard alphabet, with its padding") from None
+    raise BadInput('an instance must be a text or {"b64": "<base64 of a picture>"}')
+
+
+def _parts(data: bytes, options: dict[str, str]) -> Iterator[Item]:
+    """The files of a form in their order; fields are taken as texts."""
+    if not (boundary := options.get("boundary")):
+        raise BadInput("multipart/form-data without a boundary in its Content-Type")
+    try:
+        yield from _decoded(MultipartDecoder(boundary.encode("latin-1"), max_parts=1000), data)
+    except RequestEntityTooLarge:
+        raise TooMuchToProcess("too many parts in one form; send several requests") from None
+    except ValueError:
+        raise BadInput("the multipart form is damaged or cut short") from None
+
+
+def _decoded(decoder: MultipartDecoder, data: bytes) -> Iterator[Item]:
+    decoder.receive_data(data)
+    decoder.receive_data(None)
+    chunks: list[bytes] = []
+    is_text, charset = False, "utf-8"
+    while not isinstance(event := decoder.next_event(), Epilogue | NeedData):
+        match event:
+            case File() | Field():
+                is_text, charset = _part_kind(event.headers, isinstance(event, Field))
+            case Data():
+                chunks.append(event.data)
+                if not event.more_data:
+                    yield _text(b"".join(chunks), charset) if is_text else b"".join(chunks)
+                    chunks.clear()
+
+
+def _part_kind(headers: Headers, is_field: bool) -> tuple[bool, str]:
+    """Whether a part is a text, and in which charset."""
+    kind, options = parse_options_header(headers.get("content-type", "text/plain" if is_field else ""))
+    return kind.startswith("text/"), options.get("charset", "utf-8")

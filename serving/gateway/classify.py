@@ -1,0 +1,118 @@
+"""The journey of a request: which version answers, prepare for it, ask it, read its answer.
+
+The version whose card prepared the items is the version that is asked; if it was retired in the
+meantime, the newest is asked once more, with everything prepared again by its card.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.card import ModelCard
+from serving.errors import DeadlineExceeded, NotFound, ServingError
+from serving.gateway.bodies import Body
+from serving.gateway.exchange import Exchange
+from serving.gateway.prepare import Prepared, prepare
+from serving.gateway.upstream import Upstream
+
+DIGITS = 7
+"""Of a probability in JSON; a float32 has no more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What a caller wants to know."""
+
+    model: str
+    version: int | None = None
+    label: str | None = None
+    top: int = 5
+    partial: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Probabilities of every good item, and what was wrong with the others."""
+
+    card: ModelCard
+    probabilities: NDArray[Any]
+    prepared: Prepared
+
+
+ReadBody = Callable[[ModelCard], Body]
+
+
+def classify(question: Question, read: ReadBody, upstream: Upstream, exchange: Exchange) -> Answer:
+    """Answer one question.
+
+    Raises:
+        NotFound, NoCard: by the upstream, see `Upstream.card`.
+        BadInput, BadItem, DeadlineExceeded: by `read` and `prepare`.
+        ServingError: whatever the upstream says to the prediction.
+    """
+    card = upstream.card(question.model, question.version, exchange.deadline, label=question.label)
+    try:
+        return _ask(question, card, read(card), upstream, exchange)
+    except NotFound:
+        if question.version is not None:
+            raise
+        newest = upstream.card(question.model, None, exchange.deadline, label=question.label)
+        exchange.retried = True
+        return _ask(question, newest, read(newest), upstream, exchange)
+
+
+def _ask(question: Question, card: ModelCard, body: Body, upstream: Upstream, exchange: Exchange) -> Answer:
+    exchange.model, exchange.version = question.model, card.version
+    exchange.kind, exchange.items = body.kind, len(body.items)
+    with _clock() as decode:
+        prepared = prepare(body.items, card, exchange.deadline, partial=question.partial)
+    exchange.decode_s += decode.seconds
+    if not prepared.rows:
+        return Answer(card, np.zeros((0, len(card.labels)), np.float32), prepared)
+    if monotonic() >= exchange.deadline:
+        raise DeadlineExceeded("the time for this request was over before its prediction began", retry_after_s=1)
+    with _clock() as predict:
+        signature = card.signatures.get("default", "serving_default")
+        outputs = upstream.predict(question.model, card.version, signature, prepared.inputs, exchange.deadline)
+    exchange.predict_s += predict.seconds
+    return Answer(card, _probabilities(outputs, card, len(prepared.rows)), prepared)
+
+
+def _probabilities(outputs: dict[str, NDArray[Any]], card: ModelCard, rows: int) -> NDArray[Any]:
+    """Hold the answer to what the card promises: float [rows, labels], all finite."""
+    found = outputs.get("probabilities")
+    if found is None or found.shape != (rows, len(card.labels)):
+        shape = None if found is None else list(found.shape)
+        raise ServingError(
+            f"version {card.version} of {card.name} answered {shape} for probabilities "
+            f"where its card promises {[rows, len(card.labels)]}; export it again"
+        )
+    if not np.isfinite(found).all():
+        raise ServingError(f"version {card.version} of {card.name} answered something that is no number")
+    return found
+
+
+def ranking(row: NDArray[Any], labels: tuple[str, ...], top: int) -> dict[str, Any]:
+    """The best labels of one row of probabilities, best first; of equals the first in the card's order."""
+    order = np.argsort(-row, kind="stable")[:top].tolist()
+    best = [{"label": labels[place], "probability": round(float(row[place]), DIGITS)} for place in order]
+    return {**best[0], "top": best}
+
+
+@dataclass(slots=True)
+class _Clock:
+    seconds: float = 0.0
+
+
+@contextmanager
+def _clock() -> Iterator[_Clock]:
+    clock, started = _Clock(), monotonic()
+    try:
+        yield clock
+    finally:
+        clock.seconds = monotonic() - started

@@ -1,0 +1,94 @@
+"""Exchange: what is known of one request while it is being answered.
+
+`front.py` opens one per request and hands it to the Flask app in the WSGI environ; the rooms below
+write down how long they took; `metrics.py` and `access_log.py` read it once the answer is sent.
+Request ids, trace context and deadlines are read from the headers here and nowhere else.
+"""
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import monotonic
+
+from serving.errors import BadInput
+
+ENVIRON_KEY = "gateway.exchange"
+"""Where the WSGI environ carries the Exchange; no header can reach this name."""
+
+TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
+"""Of the request that this thread works on; `remote.py` passes it on."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+_TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request and its answer; times in seconds, the clock is `time.monotonic()`."""
+
+    request_id: str = ""
+    traceparent: str = ""
+    arrived: float = field(default_factory=monotonic)
+    deadline: float = math.inf
+    route: str = "other"
+    """One of a closed list: classify, models, model, health, metrics, page, other."""
+    key: str = ""
+    """Name of the API key, empty for anonymous."""
+    authorized: bool = False
+    model: str = ""
+    """Set once the model is known to exist, so that a stranger's URL names no metric."""
+    version: int = 0
+    kind: str = ""
+    """raw, multipart, json or text: how the body came."""
+    items: int = 0
+    code: str = "OK"
+    bytes_in: int = 0
+    bytes_out: int = 0
+    read_s: float = 0.0
+    queue_s: float = 0.0
+    decode_s: float = 0.0
+    predict_s: float = 0.0
+    encode_s: float = 0.0
+    retried: bool = False
+
+    @property
+    def trace_id(self) -> str:
+        """The 32 hexadecimal digits that all spans of this request share."""
+        return self.traceparent[3:35]
+
+    def total_s(self) -> float:
+        """Since the head of the request was read."""
+        return monotonic() - self.arrived
+
+
+def identify(exchange: Exchange, header: Mapping[str, str]) -> None:
+    """Give the exchange its request id and trace context: the caller's where well-formed, else new ones."""
+    given = header.get("x-request-id", "")
+    exchange.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    parent = header.get("traceparent", "")
+    span = os.urandom(8).hex()
+    if _TRACEPARENT.fullmatch(parent):
+        exchange.traceparent = f"{parent[:36]}{span}{parent[52:]}"
+    else:
+        exchange.traceparent = f"00-{os.urandom(16).hex()}-{span}-01"
+
+
+def deadline_of(header: Mapping[str, str], now: float, default_s: float, most_s: float) -> float:
+    """The time by which the answer must be there, from X-Request-Timeout in seconds.
+
+    Raises:
+        BadInput: the header is no positive number.
+    """
+    text = header.get("x-request-timeout")
+    if text is None:
+        return now + default_s
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds > 0:
+        raise BadInput(f"X-Request-Timeout must be seconds above 0, such as 2.5, not {text[:40]!r}")
+    return now + min(seconds, most_s)

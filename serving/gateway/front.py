@@ -1,0 +1,223 @@
+"""The ASGI front: whole requests in, whole answers out, slow callers kept away from the threads.
+
+uvicorn (through `connection.py`) hands over a request as soon as its head is there. The front
+reads the body on the event loop under a size cap and a deadline, checks the key, asks
+`admission.py` for a turn, and only then spends a thread on the Flask app of `app.py`. Each lane
+has threads of its own, so health and metrics answer whatever the classifying threads are doing.
+"""
+
+import asyncio
+import io
+import sys
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from functools import lru_cache
+from time import monotonic
+from typing import Any
+
+from serving.errors import BodyTooLarge, Overloaded, ServingError, SlowBody
+from serving.gateway.admission import Admission
+from serving.gateway.auth import Keys
+from serving.gateway.config import GatewayConfig
+from serving.gateway.exchange import ENVIRON_KEY, Exchange, deadline_of, identify
+from serving.gateway.lanes import Lane, Lanes
+from serving.gateway.problems import Headers, Reply, refusal
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Finished = Callable[[Exchange, int], None]
+
+DRAIN_S = 1.0
+"""How long the rest of a refused body is read, so that the caller sees the answer rather than a reset."""
+
+
+class CallerLeft(Exception):
+    """The connection ended before the request did; nobody waits for an answer."""
+
+
+@dataclass(slots=True)
+class Held:
+    """Bytes of one body that are in memory."""
+
+    size: int = 0
+
+
+class Front:
+    """The ASGI application that uvicorn runs; everything but `_call` happens on its event loop."""
+
+    def __init__(
+        self, app: WsgiApp, config: GatewayConfig, *, admission: Admission, keys: Keys, lanes: Lanes, finished: Finished
+    ) -> None:
+        self._app = app
+        self._config = config
+        self._admission = admission
+        self._keys = keys
+        self._lanes = lanes
+        self._finished = finished
+        self._buffered = 0
+        self.draining = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+        exchange = Exchange()
+        header = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        identify(exchange, header)
+        try:
+            status, headers, body = await self._answer(scope, header, receive, exchange)
+        except CallerLeft:
+            return
+        except ServingError as error:
+            exchange.code = error.code.name
+            status, headers, body = refusal(error, exchange.request_id)
+            if isinstance(error, BodyTooLarge | SlowBody):
+                headers.append((b"connection", b"close"))
+        if self.draining:
+            headers.append((b"connection", b"close"))
+        exchange.bytes_out = len(body)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+        self._finished(exchange, status)
+
+    async def _answer(self, scope: Scope, header: dict[str, str], receive: Receive, exchange: Exchange) -> Reply:
+        lane = self._lanes.of(scope["method"], scope["path"])
+        if lane.guarded:
+            exchange.key = self._keys.check(header.get("authorization"))
+            exchange.authorized = True
+        held = Held()
+        try:
+            body = await self._body(header, receive, held)
+            exchange.read_s = exchange.total_s()
+            exchange.bytes_in = len(body)
+            config = self._config
+            exchange.deadline = deadline_of(header, monotonic(), config.default_timeout_s, config.max_timeout_s)
+            environ = _environ(scope, header, body, exchange)
+            return await (self._admitted if lane.admitted else self._in_thread)(lane, environ, exchange)
+        finally:
+            self._buffered -= held.size
+
+    async def _admitted(self, lane: Lane, environ: dict[str, Any], exchange: Exchange) -> Reply:
+        before = monotonic()
+        await self._admission.enter(exchange.deadline)
+        started = monotonic()
+        exchange.queue_s = started - before
+        try:
+            answer = await self._in_thread(lane, environ, exchange)
+            if exchange.items and exchange.code in {"OK", "DEADLINE_EXCEEDED"}:
+                self._admission.learn((exchange.model, exchange.items), monotonic() - started)
+            return answer
+        finally:
+            self._admission.leave()
+
+    async def _in_thread(self, lane: Lane, environ: dict[str, Any], exchange: Exchange) -> Reply:
+        if not lane.enter():
+            raise Overloaded("too many requests of this kind at once; try again after Retry-After")
+        try:
+            return await asyncio.get_running_loop().run_in_executor(lane.pool, _call, self._app, environ)
+        finally:
+            lane.leave()
+
+    async def _body(self, header: dict[str, str], receive: Receive, held: Held) -> bytes:
+        most = self._config.max_body_bytes
+        size = int(header.get("content-length", "0"))
+        if size == 0 and "transfer-encoding" not in header:
+            return b""
+        try:
+            async with asyncio.timeout(self._config.body_timeout_s):
+                if size <= most and (body := await self._read(receive, most, held)) is not None:
+                    return body
+        except TimeoutError:
+            raise SlowBody(f"the body did not arrive within {self._config.body_timeout_s:g} s") from None
+        if "expect" not in header:
+            await _discard(receive)
+        raise BodyTooLarge(f"the body has more than {most} bytes, the most taken in one request; send fewer or smaller")
+
+    async def _read(self, receive: Receive, most: int, held: Held) -> bytes | None:
+        """The whole body, or None as soon as it is over the cap."""
+        chunks: list[bytes] = []
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise CallerLeft
+            chunks.append(message["body"])
+            self._hold(len(chunks[-1]), held)
+            if held.size > most:
+                return None
+            if not message["more_body"]:
+                return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def _hold(self, size: int, held: Held) -> None:
+        """Count bytes that are kept until the answer is sent.
+
+        Raises:
+            Overloaded: other bodies fill the memory set aside for them.
+        """
+        held.size += size
+        self._buffered += size
+        if self._buffered > self._config.max_buffered_bytes:
+            raise Overloaded("too many large bodies at once; try again after Retry-After")
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on for a moment without keeping anything."""
+    try:
+        async with asyncio.timeout(DRAIN_S):
+            while (message := await receive())["type"] == "http.request" and message["more_body"]:
+                pass
+    except TimeoutError:
+        return
+
+
+@lru_cache(maxsize=256)
+def _variable(name: str) -> str:
+    """The environ's name for a header; a dash and an underscore would collide, so the latter get none."""
+    if "_" in name:
+        return ""
+    return {"content-type": "CONTENT_TYPE", "content-length": ""}.get(name, f"HTTP_{name.upper().replace('-', '_')}")
+
+
+def _environ(scope: Scope, header: dict[str, str], body: bytes, exchange: Exchange) -> dict[str, Any]:
+    """What PEP 3333 asks for, and the Exchange."""
+    server = scope.get("server") or ("localhost", 80)
+    client = scope.get("client") or ("", 0)
+    environ = {_variable(name): value for name, value in header.items()}
+    environ.pop("", None)
+    return environ | {
+        "REQUEST_METHOD": scope["method"],
+        "SCRIPT_NAME": "",
+        "PATH_INFO": scope["path"].encode().decode("latin-1"),
+        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "SERVER_NAME": server[0],
+        "SERVER_PORT": str(server[1] or 80),
+        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
+        "REMOTE_ADDR": client[0],
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": scope["scheme"],
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        ENVIRON_KEY: exchange,
+    }
+
+
+def _call(app: WsgiApp, environ: dict[str, Any]) -> Reply:
+    """Run the WSGI app in this thread, to the last byte."""
+    head: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
+        head[:] = status, headers
+
+    parts = app(environ, start_response)
+    try:
+        body = b"".join(parts)
+    finally:
+        if (close := getattr(parts, "close", None)) is not None:
+            close()
+    encoded: Headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in head[1]]
+    return Reply(int(head[0].split(" ", 1)[0]), encoded, body)

@@ -1,0 +1,80 @@
+"""Lanes: which requests share threads, and how many may.
+
+`front.py` sends every request down one lane. Classifying has more threads than `admission.py` ever
+lets in, so whoever is admitted starts at once; the others are small, bounded, and apart from it.
+"""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+
+GUARDED = "/v1/"
+OPERATIONS = frozenset({"/livez", "/readyz", "/metrics"})
+WARM_S = 10.0
+
+
+@dataclass(slots=True)
+class Lane:
+    """A pool of threads and how many requests are in it; touched by the event loop only."""
+
+    name: str
+    threads: int
+    most: int
+    """Requests in the lane at once, running or waiting for a thread."""
+    admitted: bool = False
+    """Requests ask admission for a turn first."""
+    guarded: bool = True
+    """Requests need an API key, where keys are used."""
+    inside: int = 0
+    pool: ThreadPoolExecutor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Make the pool."""
+        self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"gateway-{self.name}")
+
+    def enter(self) -> bool:
+        """Take a place, if there is one."""
+        if self.inside >= self.most:
+            return False
+        self.inside += 1
+        return True
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self.inside -= 1
+
+    def warm(self) -> None:
+        """Start every thread now, so that none has to be made under load."""
+        barrier = threading.Barrier(self.threads + 1)
+        begun = [self.pool.submit(barrier.wait, WARM_S) for _ in range(self.threads)]
+        barrier.wait(WARM_S)
+        wait(begun)
+
+
+class Lanes:
+    """All lanes of one gateway."""
+
+    def __init__(self, max_in_flight: int) -> None:
+        self.work = Lane("work", max_in_flight + 2, max_in_flight + 2, admitted=True)
+        self.tell = Lane("tell", 4, 64)
+        self.show = Lane("show", 2, 64, guarded=False)
+        self.operate = Lane("operate", 2, 32, guarded=False)
+        self._all = (self.work, self.tell, self.show, self.operate)
+
+    def of(self, method: str, path: str) -> Lane:
+        """The lane of a request."""
+        if path in OPERATIONS:
+            return self.operate
+        if not path.startswith(GUARDED):
+            return self.show
+        return self.work if method == "POST" else self.tell
+
+    def warm(self) -> None:
+        """Start all threads."""
+        for lane in self._all:
+            lane.warm()
+
+    def close(self) -> None:
+        """Start nothing more; threads end with the work that they have."""
+        for lane in self._all:
+            lane.pool.shutdown(wait=False, cancel_futures=True)

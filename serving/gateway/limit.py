@@ -1,0 +1,84 @@
+"""AdaptiveLimit: how many requests may be worked on at once, learned from how long they take.
+
+Additive increase, multiplicative decrease on latency: while answers take less than `TOLERANCE`
+times what they take on an idle server, and the limit is in use, it grows; once they take longer,
+it shrinks. What "idle" takes is the least seen lately, per kind of request, and so that this
+least stays honest under steady overload, the limit is halved for a moment every few seconds.
+`admission.py` owns one; this room knows numbers only.
+
+Source: the idea of Netflix' concurrency-limits (Vegas) with the probing of BBR.
+"""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+TOLERANCE = 1.6
+WINDOW_S = 10.0
+PROBE_S = 0.25
+SAMPLES = 8
+MOST_KINDS = 256
+
+
+@dataclass(slots=True)
+class _Least:
+    """The least latency of one kind, in the last window and in this one."""
+
+    before: float
+    now: float
+
+
+class AdaptiveLimit:
+    """Fed one sample per answered request, from one thread."""
+
+    def __init__(self, most: int, calm_latency_s: float, start: int = 8) -> None:
+        self.most = most
+        self.latency_s = calm_latency_s / 2
+        """Running mean of all kinds together."""
+        self._calm_s = calm_latency_s
+        self._value = float(min(most, start))
+        self._least: dict[Hashable, _Least] = {}
+        self._slowness: list[float] = []
+        self._in_use = False
+        self._window_ends = 0.0
+        self._probe_ends = 0.0
+
+    def value(self, now: float) -> int:
+        """The limit in force, at least 1."""
+        return max(1, int(self._value) // (2 if now < self._probe_ends else 1))
+
+    def baseline_s(self) -> float:
+        """What the quickest kind takes on an idle server, as far as known."""
+        return min((min(least.before, least.now) for least in self._least.values()), default=self._calm_s)
+
+    def sample(self, kind: Hashable, latency_s: float, in_flight: int, now: float) -> None:
+        """Take in one answer: what it was, how long it took, how many there were beside it."""
+        self.latency_s += 0.1 * (latency_s - self.latency_s)
+        self._turn_window(now)
+        self._slowness.append(min(5.0, latency_s / self._target_s(kind, latency_s)))
+        self._in_use = self._in_use or in_flight >= self.value(now)
+        if len(self._slowness) >= SAMPLES:
+            self._adjust()
+
+    def _target_s(self, kind: Hashable, latency_s: float) -> float:
+        if len(self._least) >= MOST_KINDS and kind not in self._least:
+            self._least.clear()
+        least = self._least.setdefault(kind, _Least(latency_s, latency_s))
+        least.now = min(least.now, latency_s)
+        return max(self._calm_s, TOLERANCE * min(least.before, least.now))
+
+    def _adjust(self) -> None:
+        slowness = sum(self._slowness) / len(self._slowness)
+        if slowness > 1:
+            self._value = max(1.0, self._value * max(0.5, 1 / slowness))
+        elif self._in_use:
+            self._value = min(float(self.most), self._value + 1)
+        self._slowness.clear()
+        self._in_use = False
+
+    def _turn_window(self, now: float) -> None:
+        if now < self._window_ends:
+            return
+        for least in self._least.values():
+            least.before, least.now = least.now, float("inf")
+        self._window_ends = now + WINDOW_S
+        self._probe_ends = now + PROBE_S if self._in_use else 0.0

@@ -1,0 +1,165 @@
+"""What the gateway counts, on one page for Prometheus.
+
+Label values come from closed lists only: models, versions and labels that were found to exist,
+codes of `serving/errors.py`, routes and kinds of `exchange.py`. Nothing of a request is kept.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from serving.card import ModelCard
+from serving.gateway.exchange import Exchange
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+STAGES = ("read", "queue", "decode", "predict", "encode", "total")
+SHARES = tuple(step / 10 for step in range(1, 11))
+SIDES = (32, 64, 128, 256, 512, 1024, 2048)
+KILOBYTES = (1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6)
+MOST_VERSIONS = 100
+"""Versions whose series are kept; those of the version not heard of for longest go first."""
+
+M = TypeVar("M", bound=MetricWrapperBase)
+
+
+class Family(Generic[M]):
+    """A metric whose children are found by one dict look-up instead of `labels()`, which costs ten times more."""
+
+    def __init__(self, metric: M) -> None:
+        self.metric = metric
+        self._children: dict[tuple[str, ...], M] = {}
+
+    def of(self, *values: str) -> M:
+        """The child with these label values."""
+        child = self._children.get(values)
+        if child is None:
+            child = self._children[values] = self.metric.labels(*values)
+        return child
+
+    def forget(self, model: str, version: str) -> None:
+        """Remove the children whose first two label values are these."""
+        for values in [values for values in list(self._children) if values[:2] == (model, version)]:
+            if self._children.pop(values, None) is not None:
+                self.metric.remove(*values)
+
+
+class _Watched(Collector):
+    """One number that lives elsewhere."""
+
+    def __init__(
+        self,
+        kind: type[CounterMetricFamily] | type[GaugeMetricFamily],
+        name: str,
+        text: str,
+        read: Callable[[], float],
+    ) -> None:
+        self._kind, self._name, self._text, self._read = kind, name, text, read
+
+    def collect(self) -> Iterator[Metric]:
+        """The number as it is now."""
+        yield self._kind(self._name, self._text, value=self._read())
+
+
+class GatewayMetrics:
+    """All metrics of one gateway, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        version = ["model", "version"]
+        self._requests = Family(
+            Counter("gateway_requests", "Answers sent.", [*version, "route", "kind", "code"], registry=registry)
+        )
+        self._stages = Family(
+            Histogram(
+                "gateway_stage_seconds",
+                "Time of each stage of a request, and of all together.",
+                ["model", "version", "stage"],
+                buckets=SECONDS,
+                registry=registry,
+            )
+        )
+        self._items = Family(Counter("gateway_items", "Pictures and texts answered.", version, registry=registry))
+        self._bytes = Family(
+            Histogram("gateway_body_bytes", "Size of bodies.", ["route"], buckets=KILOBYTES, registry=registry)
+        )
+        self._retried = Counter(
+            "gateway_retired_version_retries", "Asked again, a version had gone.", registry=registry
+        )
+        self._labels = Family(Counter("gateway_predictions", "First labels.", [*version, "label"], registry=registry))
+        self._confidence = Family(
+            Histogram("gateway_confidence", "First probability.", version, buckets=SHARES, registry=registry)
+        )
+        self._anomalies = Family(
+            Counter("gateway_anomalies", "First probability under the card's threshold.", version, registry=registry)
+        )
+        self._brightness = Family(
+            Histogram("gateway_picture_brightness", "Mean of 0 to 1.", version, buckets=SHARES, registry=registry)
+        )
+        self._seen: dict[tuple[str, str], None] = {}
+
+    def watch(self, name: str, text: str, read: Callable[[], float], *, grows: bool = False) -> None:
+        """Show a number that lives elsewhere, read whenever the page is; `grows` makes it a counter."""
+        self.registry.register(_Watched(CounterMetricFamily if grows else GaugeMetricFamily, name, text, read))
+
+    def finished(self, exchange: Exchange) -> None:
+        """Count one answer."""
+        model, version = exchange.model, str(exchange.version or "")
+        if model:
+            self._remember(model, version)
+        self._requests.of(model, version, exchange.route, exchange.kind, exchange.code).inc()
+        if exchange.route != "classify":
+            return
+        self._bytes.of("classify").observe(exchange.bytes_in)
+        if exchange.retried:
+            self._retried.inc()
+        if not model:
+            return
+        exemplar = {"trace_id": exchange.trace_id}
+        for stage in STAGES[:-1]:
+            self._stages.of(model, version, stage).observe(getattr(exchange, f"{stage}_s"))
+        self._stages.of(model, version, "total").observe(exchange.total_s(), exemplar)
+
+    def predicted(self, card: ModelCard, model: str, probabilities: NDArray[Any]) -> None:
+        """Count what was answered: the mix of labels, how sure, how unusual."""
+        version = str(card.version)
+        first = probabilities.argmax(1).tolist()
+        surest = probabilities.max(1).tolist()
+        self._items.of(model, version).inc(len(first))
+        for place, share in zip(first, surest, strict=True):
+            self._labels.of(model, version, card.labels[place]).inc()
+            self._confidence.of(model, version).observe(share)
+        if card.anomaly_threshold is not None:
+            threshold = card.anomaly_threshold
+            self._anomalies.of(model, version).inc(sum(share < threshold for share in surest))
+
+    def pictured(self, card: ModelCard, model: str, pixels: NDArray[np.uint8]) -> None:
+        """Take in how bright pictures are; every eighth pixel each way is enough."""
+        brightness = self._brightness.of(model, str(card.version))
+        for picture in pixels[:, ::8, ::8]:
+            brightness.observe(float(picture.mean()) / 255)
+
+    def page(self, accept: str) -> tuple[bytes, str]:
+        """The page and its content type; with exemplars for whoever accepts OpenMetrics."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
+
+    def _remember(self, model: str, version: str) -> None:
+        if (model, version) in self._seen:
+            return
+        self._seen[model, version] = None
+        if len(self._seen) > MOST_VERSIONS:
+            oldest = next(iter(self._seen))
+            del self._seen[oldest]
+            for family in (self._requests, self._stages, self._items, self._labels, self._confidence):
+                family.forget(*oldest)
+            for family in (self._anomalies, self._brightness):
+                family.forget(*oldest)

@@ -1,0 +1,93 @@
+"""Items into the tensors that a model's card asks for.
+
+Pictures are decoded here with the code that training used; texts travel as they are, since a text
+model's own preparation is part of it, but are held to the card's limits first. What is bad is
+named by its index.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.card import ImageInput, ModelCard, TextInput
+from serving.errors import BadInput, DeadlineExceeded, ServingError, TooMuchToProcess
+from serving.gateway.bodies import Item
+from serving.gateway.problems import BadItem
+from serving.preprocess.image import to_pixels
+from serving.preprocess.text import to_ids
+
+_LOOK = 200
+"""A letter among so many first characters, and no '<', is enough to know that there is something to read."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """One batch for the model, and the items that did not make it in."""
+
+    inputs: dict[str, NDArray[Any]]
+    rows: list[int]
+    """Which item each row of the batch is."""
+    failures: dict[int, ServingError] = field(default_factory=dict)
+
+
+def prepare(items: Sequence[Item], card: ModelCard, deadline: float, *, partial: bool) -> Prepared:
+    """Make one batch of all good items.
+
+    Args:
+        items: pictures as bytes or texts as str, as the card's task wants them.
+        card: of the version that will answer.
+        deadline: by `time.monotonic()`; looked at before every item.
+        partial: keep failures apart instead of raising the first.
+
+    Returns:
+        `image` uint8 [N, height, width, channels], or `text` bytes objects [N].
+
+    Raises:
+        BadInput: the only item is bad.
+        BadItem: one of several is bad.
+        DeadlineExceeded: the time is over.
+    """
+    ready: list[Any] = []
+    found = Prepared({}, [])
+    for index, item in enumerate(items):
+        if monotonic() >= deadline:
+            raise DeadlineExceeded("the time for this request was over before it was prepared", retry_after_s=1)
+        try:
+            ready.append(_prepared(item, card))
+            found.rows.append(index)
+        except BadInput as error:
+            found.failures[index] = error
+            if not partial:
+                raise (BadItem(error, index) if len(items) > 1 else error) from None
+    if ready:
+        found.inputs = _batch(ready, card)
+    return found
+
+
+def _prepared(item: Item, card: ModelCard) -> Any:
+    if isinstance(card.input, ImageInput):
+        assert isinstance(item, bytes)
+        return to_pixels(item, card.input)
+    assert isinstance(item, str)
+    return _checked(item, card.input)
+
+
+def _batch(ready: list[Any], card: ModelCard) -> dict[str, NDArray[Any]]:
+    if isinstance(card.input, ImageInput):
+        return {"image": ready[0][None] if len(ready) == 1 else np.stack(ready)}
+    return {"text": np.array(ready, dtype=object)}
+
+
+def _checked(text: str, spec: TextInput) -> bytes:
+    """UTF-8 within the card's limits, with at least one word in it."""
+    data = text.encode("utf-8", "surrogatepass")
+    if len(data) > spec.max_bytes:
+        raise TooMuchToProcess(f"the text has {len(data)} bytes in UTF-8, at most {spec.max_bytes} are taken; cut it")
+    start = text[:_LOOK]
+    if "<" in start or not any(map(str.isalnum, start)):
+        to_ids(data, spec)  # the only judge of what counts as a word; it raises if there is none
+    return data

@@ -1,0 +1,154 @@
+"""The API: classify, and what there is to ask. Read, prepare, ask, answer.
+
+Opening bodies is `bodies.py`'s, the journey to the model `classify.py`'s, failures `app.py`'s.
+"""
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from serving.card import ModelCard
+from serving.errors import BadInput, Code, NoCard, NotFound
+from serving.gateway import problems
+from serving.gateway.access_log import ms
+from serving.gateway.bodies import Body, read_body
+from serving.gateway.classify import Answer, Question, classify, ranking
+from serving.gateway.exchange import Exchange
+from serving.gateway.services import exchange, services
+from serving.gateway.upstream import ModelStatus, VersionState
+
+api = Blueprint("api", __name__, url_prefix="/v1/models")
+
+MOST_TOP = 1000
+CODES = {code.value: code.name for code in Code}
+
+
+@api.post("/<model>/classify")
+def classify_items(model: str) -> Response:
+    """Name what is in each picture, or what each text says: the best labels with their probabilities."""
+    own = services()
+    asked, current = question(model), exchange()
+    answer = classify(asked, _read_body, own.upstream, current)
+    if answer.prepared.rows:
+        own.metrics.predicted(answer.card, model, answer.probabilities)
+        if (pixels := answer.prepared.inputs.get("image")) is not None:
+            own.metrics.pictured(answer.card, model, pixels)
+    return encoded(asked, answer, current)
+
+
+def _read_body(card: ModelCard) -> Body:
+    config = services().config
+    header = request.headers
+    encoding = header.get("content-encoding", "").lower()
+    return read_body(request.get_data(), header.get("content-type", ""), encoding, card, config.max_items)
+
+
+def question(model: str) -> Question:
+    """What the URL asks for.
+
+    Raises:
+        BadInput: a parameter that is unknown or makes no sense; the text names it.
+    """
+    given = request.args
+    if unknown := sorted(set(given) - {"top", "version", "label", "partial"}):
+        raise BadInput(f"unknown parameter {unknown[0][:40]!r}; there are top, version, label and partial")
+    version = _number("version", 1, 2**63 - 1)
+    label = given.get("label")
+    if version is not None and label is not None:
+        raise BadInput("version and label both choose the version; give one of them")
+    partial = given.get("partial", "false").lower()
+    if partial not in {"true", "false", "1", "0"}:
+        raise BadInput(f"partial must be true or false, not {partial[:40]!r}")
+    top = _number("top", 1, MOST_TOP)
+    return Question(model=model, version=version, label=label, top=top or 5, partial=partial in {"true", "1"})
+
+
+def _number(name: str, least: int, most: int) -> int | None:
+    text = request.args.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and least <= int(text) <= most):
+        raise BadInput(f"{name} must be a whole number from {least} to {most}, not {text[:40]!r}")
+    return int(text)
+
+
+def encoded(asked: Question, answer: Answer, current: Exchange) -> Response:
+    """The answer as JSON: one prediction per item in the order sent; with `partial`, problems between them."""
+    before = current.total_s()
+    rows = iter(answer.probabilities)
+    failures = answer.prepared.failures
+    predictions: list[dict[str, Any]] = []
+    for index in range(len(failures) + len(answer.prepared.rows)):
+        if index in failures:
+            predictions.append({"error": problems.members(failures[index], current.request_id, index)})
+        else:
+            predictions.append(ranking(next(rows), answer.card.labels, asked.top))
+    current.encode_s = current.total_s() - before
+    timing = {
+        "decode": ms(current.decode_s),
+        "queue": ms(current.queue_s),
+        "predict": ms(current.predict_s),
+        "total": ms(current.total_s()),
+    }
+    document = {
+        "model": asked.model,
+        "version": answer.card.version,
+        "predictions": predictions,
+        "timing_ms": timing,
+        "request_id": current.request_id,
+    }
+    return Response(orjson.dumps(document), mimetype="application/json")
+
+
+@api.get("")
+def list_models() -> Response:
+    """Every model with its task and labels, its versions and their states."""
+    found = [_summary(status) for status in services().upstream.models()]
+    return Response(orjson.dumps({"models": found}), mimetype="application/json")
+
+
+@api.get("/<model>")
+def show_model(model: str) -> Response:
+    """One model: the card of the version that answers, and the state of every version."""
+    status = next((entry for entry in services().upstream.models() if entry.name == model), None)
+    if status is None or not status.versions:
+        raise NotFound(f"there is no model {model}; GET /v1/models lists what there is")
+    exchange().model = model
+    card = _card(model)
+    document = {
+        "model": model,
+        "state": status.versions[0].state if not status.available else "AVAILABLE",
+        "version": status.available[0] if status.available else None,
+        "version_labels": status.labels,
+        "card": None if card is None else orjson.Fragment(card.to_json(indent=None)),
+        "model_version_status": [as_tensorflow_serving(entry) for entry in status.versions],
+    }
+    return Response(orjson.dumps(document), mimetype="application/json")
+
+
+def _summary(status: ModelStatus) -> dict[str, Any]:
+    card = _card(status.name)
+    return {
+        "name": status.name,
+        "task": None if card is None else card.task,
+        "labels": None if card is None else card.labels,
+        "version_labels": status.labels,
+        "versions": [
+            {"version": entry.version, "state": entry.state} | ({"error": entry.message} if entry.message else {})
+            for entry in status.versions
+        ],
+    }
+
+
+def _card(model: str) -> ModelCard | None:
+    try:
+        return services().upstream.card(model, None, exchange().deadline)
+    except (NoCard, NotFound):
+        return None
+
+
+def as_tensorflow_serving(entry: VersionState) -> dict[str, Any]:
+    """One version as TensorFlow Serving's REST status says it."""
+    status = {"error_code": CODES.get(entry.code, "UNKNOWN"), "error_message": entry.message}
+    return {"version": str(entry.version), "state": entry.state, "status": status}

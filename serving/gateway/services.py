@@ -1,0 +1,49 @@
+"""Services: what the routes of one gateway share, made once at start."""
+
+from dataclasses import dataclass, field
+
+from flask import Flask, current_app, request
+
+from serving.gateway.auth import Keys
+from serving.gateway.config import GatewayConfig
+from serving.gateway.exchange import ENVIRON_KEY, Exchange
+from serving.gateway.health import Health
+from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.upstream import Upstream
+
+EXTENSION = "gateway"
+
+
+@dataclass(slots=True)
+class Services:
+    """Everything that outlives a request."""
+
+    config: GatewayConfig
+    upstream: Upstream
+    keys: Keys
+    health: Health
+    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
+
+
+def build(config: GatewayConfig, upstream: Upstream) -> Services:
+    """Services as `config` wants them; nothing runs yet."""
+    return Services(config, upstream, Keys(config.api_keys), Health(config, upstream))
+
+
+def attach(app: Flask, services: Services) -> None:
+    """Let the routes of `app` find their services."""
+    app.extensions[EXTENSION] = services
+
+
+def services() -> Services:
+    """Those of the app that answers the current request."""
+    found = current_app.extensions[EXTENSION]
+    assert isinstance(found, Services)
+    return found
+
+
+def exchange() -> Exchange:
+    """The current request's, which `front.py` or `app.py` put into the environ."""
+    found = request.environ[ENVIRON_KEY]
+    assert isinstance(found, Exchange)
+    return found
