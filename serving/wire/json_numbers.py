@@ -1,6 +1,6 @@
-"""Floating-point numbers as TensorFlow Serving writes them into JSON.
+"""Numbers as TensorFlow Serving writes them into JSON.
 
-Six significant digits if these read back to the same value, else as many as its width ever needs
+Floats have six significant digits if these read back to the same value, else as many as their width ever needs
 (9 for float, 17 for double); always with a point or an exponent, so that a reader sees the type.
 """
 
@@ -11,6 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 _MOST_DIGITS = {np.dtype(np.float32): 9, np.dtype(np.float64): 17}
+
+
+def number_texts(values: NDArray[Any]) -> list[str]:
+    """The JSON text of every element of an array of numbers or bools, in row-major order.
+
+    float16 and bfloat16 are written as the float32 of the same value.
+    """
+    flat = values.reshape(-1)
+    if flat.dtype.kind in "iu":
+        return list(map(str, flat.tolist()))
+    if flat.dtype.kind == "b":
+        return ["true" if value else "false" for value in flat.tolist()]
+    return float_texts(flat.astype(np.float64 if flat.dtype.itemsize == 8 else np.float32, copy=False))
 
 
 def float_texts(values: NDArray[Any]) -> list[str]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from serving.errors import BadInput
 from serving.wire import dtypes
 from serving.wire.json_in import Format
-from serving.wire.json_numbers import float_texts
+from serving.wire.json_numbers import float_texts, number_texts
 from serving.wire.protos import (
     POOL,
     ClassificationResult,
@@ -27,8 +27,12 @@ from serving.wire.protos import (
     RegressionResult,
     SignatureDefMap,
 )
+from serving.wire.tensors import byte_strings
 
-_WHOLE = {
+_NUMBERS = {
+    dtypes.BOOL,
+    dtypes.DOUBLE,
+    dtypes.FLOAT,
     dtypes.INT8,
     dtypes.INT16,
     dtypes.INT32,
@@ -37,6 +41,8 @@ _WHOLE = {
     dtypes.UINT32,
     dtypes.UINT64,
 }
+"""What a REST answer may hold besides strings."""
+
 _BYTES_SUFFIX = "_bytes"
 
 
@@ -125,18 +131,13 @@ def _texts(name: str, array: NDArray[Any]) -> list[str]:
     data_type = dtypes.data_type(array.dtype)
     if data_type == dtypes.STRING:
         return _string_texts(array, as_base64=name.endswith(_BYTES_SUFFIX))
-    flat = array.reshape(-1)
-    if data_type in (dtypes.FLOAT, dtypes.DOUBLE):
-        return float_texts(flat.astype(dtypes.numpy_dtype(data_type), copy=False))
-    if data_type == dtypes.BOOL:
-        return ["true" if value else "false" for value in flat.tolist()]
-    if data_type in _WHOLE:
-        return list(map(str, flat.tolist()))
+    if data_type in _NUMBERS:
+        return number_texts(array)
     raise BadInput(f"Failed to write JSON value for tensor type: {dtypes.dtype_name(data_type)}")
 
 
 def _string_texts(array: NDArray[Any], *, as_base64: bool) -> list[str]:
-    values = [value.encode() if isinstance(value, str) else value for value in array.ravel().tolist()]
+    values = byte_strings(array)
     if as_base64:
         return [f'{{"b64": "{b64encode(value).decode()}"}}' for value in values]
     return [encode_basestring(value.decode("utf-8", "surrogateescape")) for value in values]

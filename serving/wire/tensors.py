@@ -5,7 +5,7 @@ rely on the C++ reading, so it is what is written here. Strings are object array
 serving.wire.dtypes holds the table of data types; serving.wire.protos the messages.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -16,7 +16,17 @@ from serving.errors import BadInput, OutOfRange
 from serving.wire.dtypes import KINDS, STRING, Kind, data_type, dtype_name, numpy_dtype
 from serving.wire.protos import TensorProto
 
-__all__ = ["data_type", "dtype_name", "from_proto", "from_protos", "numpy_dtype", "to_proto"]
+__all__ = [
+    "byte_strings",
+    "checked_shape",
+    "data_type",
+    "dtype_name",
+    "from_bytes",
+    "from_proto",
+    "from_protos",
+    "numpy_dtype",
+    "to_proto",
+]
 
 MOST_FILLED_BYTES = 2**28
 """Most memory for values that were not sent: a few bytes on the wire must not become gigabytes here."""
@@ -59,15 +69,53 @@ def from_proto(proto: TensorProto) -> NDArray[Any]:
     Source: tensorflow/core/framework/tensor.cc, Tensor::FromProto.
     """
     dtype = numpy_dtype(proto.dtype)
-    shape = _shape(proto)
+    if proto.tensor_shape.unknown_rank:
+        raise BadInput("The tensor's shape has an unknown rank; send every dimension")
+    shape = checked_shape([dim.size for dim in proto.tensor_shape.dim])
+    content = proto.tensor_content
+    if content and proto.dtype != STRING and 0 not in shape:
+        return from_bytes(content, shape, dtype)
     count = prod(shape)
     if count == 0:
-        return _empty(shape, dtype)
-    content = proto.tensor_content
-    if content:
-        values = _decode_strings(content, count) if proto.dtype == STRING else _decode(content, count, dtype)
+        values = np.empty(0, dtype)
+    elif content:
+        values = _decode_strings(content, count)
     else:
         values = _filled(_typed(proto, KINDS[proto.dtype]), count)
+    return values.reshape(shape)
+
+
+def checked_shape(sizes: Sequence[int]) -> tuple[int, ...]:
+    """The dimensions of a tensor that numpy can hold; nothing is allocated.
+
+    Raises:
+        BadInput: a negative dimension, too many of them, or beyond all counting.
+    """
+    shape = tuple(sizes)
+    if len(shape) > MOST_DIMENSIONS:
+        raise BadInput(f"The tensor has {len(shape)} dimensions; at most {MOST_DIMENSIONS} are supported")
+    if any(size < 0 for size in shape):
+        raise BadInput(f"The tensor's shape {list(shape)} has a negative dimension")
+    # An empty [0, 2**62] holds nothing, but numpy wants to be able to count the rest in bytes.
+    if prod(size or 1 for size in shape) >= 2**59:
+        raise BadInput(f"The tensor's shape {list(shape)} is too large")
+    return shape
+
+
+def from_bytes(content: bytes | memoryview, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """The values of a tensor from little-endian, row-major memory, without a copy: the array is read-only.
+
+    Raises:
+        BadInput: another number of bytes than the shape wants.
+    """
+    wanted = prod(shape) * dtype.itemsize
+    if len(content) != wanted:
+        raise BadInput(f"The tensor's content has {len(content)} bytes, but its shape {list(shape)} wants {wanted}")
+    if dtype == np.bool_:
+        patterns = np.frombuffer(content, np.uint8)
+        values = patterns.view(np.bool_) if patterns.max(initial=0) <= 1 else patterns.astype(np.bool_)
+    else:
+        values = np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False)
     return values.reshape(shape)
 
 
@@ -88,7 +136,7 @@ def to_proto(array: NDArray[Any], *, as_content: bool = False) -> TensorProto:
     if array.nbytes > MOST_BYTES:
         raise OutOfRange(f"A tensor of {array.nbytes} bytes does not fit into one message of {MOST_BYTES} bytes")
     if number == STRING:
-        proto.string_val.extend(_strings(array))
+        proto.string_val.extend(byte_strings(array))
         return proto
     kind = KINDS[number]
     flat = array.astype(kind.dtype.newbyteorder("<"), order="C", copy=False).reshape(-1)
@@ -99,31 +147,16 @@ def to_proto(array: NDArray[Any], *, as_content: bool = False) -> TensorProto:
     return proto
 
 
-def _shape(proto: TensorProto) -> tuple[int, ...]:
-    if proto.tensor_shape.unknown_rank:
-        raise BadInput("The tensor's shape has an unknown rank; send every dimension")
-    shape = tuple(dim.size for dim in proto.tensor_shape.dim)
-    if len(shape) > MOST_DIMENSIONS:
-        raise BadInput(f"The tensor has {len(shape)} dimensions; at most {MOST_DIMENSIONS} are supported")
-    if any(size < 0 for size in shape):
-        raise BadInput(f"The tensor's shape {list(shape)} has a negative dimension")
-    return shape
+def byte_strings(array: NDArray[Any]) -> list[bytes]:
+    """The elements of a string array in row-major order; str is encoded as UTF-8.
 
-
-def _empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
-    try:
-        return np.empty(shape, dtype)
-    except ValueError:  # [0, 2**62] holds nothing, but numpy wants to be able to count the rest
-        raise BadInput(f"The tensor's shape {list(shape)} is too large") from None
-
-
-def _decode(content: bytes, count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    if len(content) != count * dtype.itemsize:
-        raise BadInput(f"tensor_content has {len(content)} bytes, but the shape wants {count * dtype.itemsize}")
-    if dtype == np.bool_:
-        patterns = np.frombuffer(content, np.uint8)
-        return patterns.view(np.bool_) if patterns.max() <= 1 else patterns.astype(np.bool_)
-    return np.frombuffer(content, dtype.newbyteorder("<")).astype(dtype, copy=False)
+    Raises:
+        BadInput: the array holds other things than strings.
+    """
+    values = [value.encode() if isinstance(value, str) else value for value in array.ravel().tolist()]
+    if not all(isinstance(value, bytes) for value in values):
+        raise BadInput("An object array becomes a string tensor, so every element must be bytes or str")
+    return values
 
 
 def _decode_strings(content: bytes, count: int) -> NDArray[Any]:
@@ -173,13 +206,6 @@ def _filled(values: NDArray[Any], count: int) -> NDArray[Any]:
     filled[: len(values)] = values
     filled[len(values) :] = values[-1] if len(values) else (b"" if values.dtype == np.object_ else 0)
     return filled
-
-
-def _strings(array: NDArray[Any]) -> list[bytes]:
-    values = [value.encode() if isinstance(value, str) else value for value in array.ravel().tolist()]
-    if not all(isinstance(value, bytes) for value in values):
-        raise BadInput("An object array becomes a string tensor, so every element must be bytes or str")
-    return values
 
 
 def _fill_field(proto: TensorProto, kind: Kind, flat: NDArray[Any]) -> None:
