@@ -2,10 +2,15 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from serving.errors import Code, ServingError
+from serving.modelserver.lifecycle.batching.adaptive import Adaptive
 from serving.modelserver.lifecycle.batching.alone import Alone
+from serving.modelserver.lifecycle.batching.parameters import of_version
+from serving.modelserver.lifecycle.batching.scheduled import Scheduled
+from serving.modelserver.lifecycle.batching.scheduler import Scheduler
 from serving.modelserver.lifecycle.settings import LifecycleOptions
 from serving.modelserver.lifecycle.versions import Batcher, ServedVersion, Version
 from serving.modelserver.lifecycle.warmup import warm_up
@@ -19,6 +24,12 @@ class Loader:
 
     def __init__(self, load: Load, options: LifecycleOptions) -> None:
         self._load, self._options = load, options
+        parameters = options.batching.parameters
+        self._scheduler = (
+            Scheduler(parameters.num_batch_threads, parameters.thread_pool_name)
+            if options.batching.mode == "scheduled"
+            else None
+        )
 
     def load(self, name: str, version: Version) -> ServedVersion:
         """One try.
@@ -50,7 +61,17 @@ class Loader:
             raise
 
     def _batcher(self, name: str, version: Version, model: LoadedModel) -> Batcher:
-        return Alone(model, self._options.metrics.meter(name, version.number))
+        metrics, batching = self._options.metrics, self._options.batching
+        meter = metrics.meter(name, version.number)
+        if batching.mode == "adaptive" and model.gains_from_batches:
+            return Adaptive(model, batching, meter)
+        parameters = of_version(version.folder) if batching.per_model else batching.parameters
+        if self._scheduler is None or parameters is None:
+            return Alone(model, meter)
+        parameters = replace(parameters, thread_pool_name=batching.parameters.thread_pool_name)
+        return Scheduled(model, parameters, self._scheduler, meter, metrics)
 
     def close(self) -> None:
         """Stop what the versions shared. None of them runs any more."""
+        if self._scheduler is not None:
+            self._scheduler.close()
