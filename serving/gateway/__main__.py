@@ -1,0 +1,72 @@
+"""`python -m serving.gateway`: the gateway in front of a remote model server.
+
+Every field of GatewayConfig is an option here and an environment variable GATEWAY_<NAME>.
+"""
+
+import logging
+import sys
+from dataclasses import fields
+from typing import Any
+
+import click
+
+from serving.errors import ServingError
+from serving.gateway.config import GatewayConfig, parse
+from serving.gateway.remote import RemoteUpstream
+from serving.gateway.server import Gateway
+
+_PURPOSE = {
+    "host": "Address to listen on.",
+    "port": "Port to listen on; 0 lets the system choose.",
+    "upstream": "gRPC address of the model server, such as dns:///models:8500.",
+    "upstream_ca": "PEM file of the model server's certificate authority; speaks TLS if given.",
+    "models": "Models that must be ready, separated by commas.",
+    "default_timeout_s": "Longest a request may take, unless X-Request-Timeout says otherwise.",
+    "api_keys": "File of API keys; without one everybody may ask.",
+    "tls_certificate": "PEM certificate chain of this server.",
+    "tls_key": "PEM private key of that certificate.",
+}
+
+
+def _options(command: Any) -> Any:
+    for entry in reversed(fields(GatewayConfig)):
+        name = f"--{entry.name.replace('_', '-')}"
+        purpose = _PURPOSE.get(entry.name, "")
+        command = click.option(name, entry.name, metavar="VALUE", help=f"{purpose} [{entry.default}]")(command)
+    return command
+
+
+@click.command()
+@_options
+def main(**given: str | None) -> None:
+    """Serve pictures and texts over HTTP in front of a model server's gRPC port."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        chosen = {name: parse(name, text) for name, text in given.items() if text is not None}
+        config = GatewayConfig.from_env(**chosen)
+        sys.exit(serve(config))
+    except ServingError as error:
+        print(f"serving.gateway: {error.message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def serve(config: GatewayConfig) -> int:
+    """Run until told to stop; returns the exit code."""
+    upstream = RemoteUpstream(config.upstream, models=config.models, ca=config.upstream_ca)
+    gateway = Gateway(config, upstream)
+    breaker, budget = upstream.channel.breaker, upstream.channel.budget
+    watch = gateway.services.metrics.watch
+    watch(
+        "gateway_upstream_circuit_open", "1 while the model server is not asked.", lambda: breaker.state() != "closed"
+    )
+    watch("gateway_upstream_retries", "Calls made a second time.", lambda: budget.spent, grows=True)
+    gateway.start()
+    print(f"gateway on {gateway.url}, model server {config.upstream}", file=sys.stderr, flush=True)
+    try:
+        return gateway.run()
+    finally:
+        upstream.close()
+
+
+if __name__ == "__main__":
+    main()
