@@ -18,11 +18,11 @@ from typing import Any, BinaryIO
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import GifImagePlugin, Image, PngImagePlugin, WebPImagePlugin
+from PIL import GifImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from serving.card import ImageInput
 from serving.errors import Overloaded, ServingError, TooMuchToProcess
-from serving.preprocess.picture_file import PictureFile, damaged, truncated
+from serving.preprocess.picture_file import PictureFile, PictureKind, damaged, truncated
 from serving.preprocess.picture_kinds import open_picture
 
 MEMORY_BYTES = 52 * 2**20
@@ -98,7 +98,12 @@ def _within_memory(picture: PictureFile, decoded_bytes: int, rows: int, size: tu
 def _decoded_jpeg(picture: PictureFile, size: tuple[int, int], channels: int) -> Image.Image:
     """Decode at the smallest scale that is not under the wanted (width, height)."""
     scale = {"min_width": size[0], "min_height": size[1]}
-    height, width, *_ = simplejpeg.decode_jpeg_header(picture.essence, strict=False)
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(picture.essence, strict=False)
+    except (KeyError, ValueError) as error:
+        if isinstance(error, ValueError) and "subsampling" not in str(error):
+            raise
+        return _decoded_rare_jpeg(picture, size)
     if (width, height) != (picture.width, picture.height):
         raise damaged("JPEG", "it has two frame headers that do not agree")
     rows, columns, *_ = simplejpeg.decode_jpeg_header(picture.essence, strict=False, **scale)
@@ -109,6 +114,16 @@ def _decoded_jpeg(picture: PictureFile, size: tuple[int, int], channels: int) ->
         inks = np.invert(pixels, out=pixels) if picture.adobe else pixels
         return Image.frombuffer("CMYK", (columns, rows), inks, "raw", "CMYK", 0, 1)
     return Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])
+
+
+def _decoded_rare_jpeg(picture: PictureFile, size: tuple[int, int]) -> Image.Image:
+    """Decode a JPEG whose chroma sampling simplejpeg has no name for; Pillow scales by 2, 4 and 8 alone."""
+    image = JpegImagePlugin.JpegImageFile(io.BytesIO(picture.essence))
+    if image.size != (picture.width, picture.height):
+        raise damaged("JPEG", "it has two frame headers that do not agree")
+    image.draft(None, size)
+    _within_memory(picture, 8 * image.width * image.height, image.height, size)
+    return _loaded(image, "JPEG")
 
 
 def _jpeg_pixels(data: bytes, colors: str, scale: dict[str, int]) -> NDArray[Any]:
@@ -129,11 +144,15 @@ def _decoded_whole(picture: PictureFile, size: tuple[int, int], _channels: int) 
     image = _OPENERS[picture.kind](io.BytesIO(picture.essence))
     if image.size != (picture.width, picture.height):
         raise damaged(picture.kind, "its header and its frame differ in size")
+    return _loaded(image, picture.kind)
+
+
+def _loaded(image: Image.Image, kind: PictureKind) -> Image.Image:
     try:
         image.load()
     except OSError as error:
         if "truncated" in str(error):
-            raise truncated(picture.kind) from error
+            raise truncated(kind) from error
         raise
     return image
 

@@ -51,6 +51,18 @@ def jpeg_saying(width: int, height: int, *, marker: int = 0xC0) -> bytes:
     return whole[:at] + struct.pack(">BBHBHH", 0xFF, marker, 17, 8, height, width) + whole[at + 9 :]
 
 
+def rare_sampling_jpeg() -> bytes:
+    """Mid-grey, 24 by 8 pixels, with three columns of luma for one of chroma, which no encoder here can write."""
+    whole = encoded(drawing(16, 16), "JPEG")
+    frame, scan = whole.index(b"\xff\xc0"), whole.index(b"\xff\xda")
+    head = struct.pack(">HHBHHB", 0xFFC0, 17, 8, 8, 24, 3) + b"\1\x31\0" + b"\2\x11\0" + b"\3\x11\0"
+    five_empty_blocks = int("001010" * 5 + "11", 2).to_bytes(4)
+    selectors = b"\3\1\0\2\0\3\0\0\x3f\0"
+    return (
+        whole[:frame] + head + whole[frame + 19 : scan] + b"\xff\xda\0\x0c" + selectors + five_empty_blocks + JPEG_END
+    )
+
+
 def exif(orientation: int, order: str = "<") -> bytes:
     """A TIFF block whose one entry is the orientation."""
     mark = b"II*\0" if order == "<" else b"MM\0*"
@@ -73,6 +85,7 @@ SAMPLES: Mapping[str, Callable[[], bytes]] = {
     "jpeg-progressive": lambda: encoded(drawing(), "JPEG", progressive=True),
     "jpeg-grey": lambda: encoded(drawing(mode="L"), "JPEG"),
     "jpeg-cmyk": lambda: encoded(drawing(mode="CMYK"), "JPEG"),
+    "jpeg-rare": rare_sampling_jpeg,
     "jpeg-exif": lambda: encoded(drawing(), "JPEG", exif=b"Exif\0\0" + exif(6), icc_profile=b"no profile" * 20),
     "jpeg-restarts": lambda: encoded(drawing(), "JPEG", restart_marker_blocks=2),
     "png": lambda: encoded(drawing(), "PNG"),
