@@ -25,7 +25,8 @@ ALLOWED: dict[str, set[str]] = {
     f"{SERVER}.lifecycle": SHARED | {f"{SERVER}.runtimes", f"{SERVER}.metrics"},
     SERVER: SHARED | {SERVER},
     GATEWAY: SHARED | {GATEWAY},
-    "serving.__main__": SHARED | {SERVER, GATEWAY},
+    "serving.embedded": SHARED | {SERVER, GATEWAY},
+    "serving.__main__": SHARED | {SERVER, GATEWAY, "serving.embedded"},
     "training": SHARED | {"training", f"{SERVER}.runtimes"},
     "clients": SHARED | {"clients"},
 }
