@@ -1,0 +1,131 @@
+"""Classify: examples in, for each a list of labels with scores, out of a signature of the tf.Example kind.
+
+Its neighbours are regress.py and multi.py. Examples arrive serialized, as a vector of strings; parsing
+them is the graph's business.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.errors import BadInput
+from serving.modelserver.calls.call import Run
+from serving.modelserver.calls.predict import CLASSIFY_METHOD
+from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Signature
+from serving.wire.dtypes import data_type, enum_name
+
+Array = NDArray[Any]
+ReadExamples = Callable[[], Array]
+"""Gives the serialized examples, an object array of bytes [n]; raises BadInput if there are none."""
+
+INPUTS, OUTPUTS, CLASSES, SCORES = "inputs", "outputs", "classes", "scores"
+
+
+@dataclass(frozen=True, slots=True)
+class Classifications:
+    """What a classifier said of n examples; one of the two may be missing."""
+
+    classes: Array | None
+    """bytes [n, k]."""
+    scores: Array | None
+    """float32 [n, k]."""
+
+
+def on(
+    model: LoadedModel,
+    run: Run,
+    signature: str,
+    read_examples: ReadExamples,
+    *,
+    check_method: bool = False,
+) -> Classifications:
+    """Classify on a loaded version.
+
+    Raises:
+        BadInput: no such signature, one that is no classifier, no examples, or an answer of a wrong shape.
+        ServingError: what the run reports.
+    """
+    chosen = signature_of(model, signature)
+    if check_method:
+        check_method_name(chosen, "classification", CLASSIFY_METHOD)
+    wanted = outputs_of(chosen)
+    examples = read_examples()
+    return checked(run(chosen.name, {INPUTS: examples}, wanted), len(examples))
+
+
+def signature_of(model: LoadedModel, name: str) -> Signature:
+    """The signature of that name; empty means serving_default."""
+    wanted = name or DEFAULT_SIGNATURE
+    found = model.signatures.get(wanted)
+    if found is None:
+        raise BadInput(f"No signature was found with the name: {wanted}")
+    return found
+
+
+def check_method_name(signature: Signature, kind: str, wanted: str) -> None:
+    """Hold a signature to its method name, where the server was told to."""
+    if signature.method_name != wanted:
+        raise BadInput(f"Expected {kind} signature method_name to be {wanted}. Was: {signature.method_name}")
+
+
+def outputs_of(signature: Signature) -> Sequence[str]:
+    """The outputs to run for, if the signature is a classifier."""
+    if len(signature.inputs) != 1:
+        raise BadInput("Expected one input Tensor.")
+    if len(signature.outputs) not in (1, 2):
+        raise BadInput(f"Expected one or two output Tensors, found {len(signature.outputs)}")
+    if INPUTS not in signature.inputs:
+        raise BadInput(f"No classification inputs found in SignatureDef: {described(signature)}")
+    found = [alias for alias in (CLASSES, SCORES) if alias in signature.outputs]
+    if not found:
+        raise BadInput(
+            f'Expected classification signature outputs to contain at least one of "{CLASSES}" or "{SCORES}". '
+            f"Signature was: {described(signature)}"
+        )
+    return found
+
+
+def described(signature: Signature) -> str:
+    """A signature in one line, for a message about what it lacks."""
+    return f"{signature.name}({', '.join(sorted(signature.inputs))}) -> {', '.join(sorted(signature.outputs))}"
+
+
+def shape_text(array: Array) -> str:
+    """A shape as TensorFlow prints it: `[3,2]`."""
+    return f"[{','.join(map(str, array.shape))}]"
+
+
+def type_name(dtype: np.dtype[Any]) -> str:
+    """A type as TensorFlow names it in full: `DT_FLOAT`."""
+    return enum_name(data_type(dtype))
+
+
+def checked(outputs: dict[str, Array], count: int) -> Classifications:
+    """The outputs of a run as classifications of `count` examples.
+
+    Raises:
+        BadInput: shapes or types that are no classification.
+    """
+    classes, scores = outputs.get(CLASSES), outputs.get(SCORES)
+    for array in (classes, scores):
+        if array is not None and array.ndim != 2:
+            raise BadInput(f"Expected Tensor shape: [batch_size num_classes] but got {shape_text(array)}")
+    _check(classes, CLASSES, np.dtype(np.object_), count)
+    _check(scores, SCORES, np.dtype(np.float32), count)
+    if classes is not None and scores is not None and classes.shape[1] != scores.shape[1]:
+        raise BadInput(
+            f"Tensors class and score should match in dim_size(1). Got {classes.shape[1]} vs. {scores.shape[1]}"
+        )
+    return Classifications(classes, scores)
+
+
+def _check(array: Array | None, alias: str, dtype: np.dtype[Any], count: int) -> None:
+    if array is None:
+        return
+    if array.dtype != dtype:
+        raise BadInput(f"Expected {alias} Tensor of {type_name(dtype)}. Got: {type_name(array.dtype)}")
+    if len(array) != count:
+        raise BadInput(f"Expected {alias} output batch size of {count}. Got: {len(array)}")

@@ -1,0 +1,42 @@
+"""Re-reads a model config file at intervals and applies it like a reload; what is refused changes nothing."""
+
+import logging
+import threading
+from pathlib import Path
+
+from serving.errors import ServingError
+from serving.modelserver import config_file
+from serving.modelserver.calls.reload import ApplyConfig
+
+log = logging.getLogger(__name__)
+
+
+class ConfigPoll:
+    """The thread that looks."""
+
+    def __init__(self, path: Path, every_s: float, apply: ApplyConfig) -> None:
+        self._path, self._every_s, self._apply = path, every_s, apply
+        self._stopping = threading.Event()
+        self._last_problem = ""
+        self._thread = threading.Thread(target=self._run, name="config-poll", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every_s):
+            try:
+                self._apply(config_file.read(self._path))
+                self._last_problem = ""
+            except ServingError as error:
+                self._tell(f"{error.code.name}: {error.message}")
+            except Exception:
+                log.exception("the model config file was not applied")
+
+    def _tell(self, problem: str) -> None:
+        """Log a problem once, not at every look."""
+        if problem != self._last_problem and not self._stopping.is_set():
+            log.error("%s was not applied, everything stays as it is: %s", self._path, problem)
+        self._last_problem = problem
+
+    def stop(self) -> None:
+        """Look no more. A config that is being applied is left to its own thread."""
+        self._stopping.set()

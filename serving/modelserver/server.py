@@ -1,0 +1,207 @@
+"""ModelServer: loads the models, opens gRPC, then REST, and takes it all down in order.
+
+`__main__.py` makes one from the command line, python -m serving and the tests make one in their own
+process. Below are the doors (grpc_server.py, rest_server.py) and the manager of models (`lifecycle/`).
+"""
+
+import contextlib
+import logging
+import resource
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from serving.errors import ServingError
+from serving.modelserver import config_file, runtimes
+from serving.modelserver.calls.reload import Reloading
+from serving.modelserver.calls.replay import REPLAYS
+from serving.modelserver.config_poll import ConfigPoll
+from serving.modelserver.grpc_health import HEALTH_SERVICE, Health, add_reflection
+from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
+from serving.modelserver.lifecycle.manager import ModelManager, NotAvailable
+from serving.modelserver.lifecycle.settings import ModelSettings
+from serving.modelserver.messages import Messages
+from serving.modelserver.oip_server import OipMessages, OipRest
+from serving.modelserver.prometheus_page import MetricsPages
+from serving.modelserver.rest_app import RestApp
+from serving.modelserver.rest_calls import RestCalls
+from serving.modelserver.rest_server import RestServer
+from serving.modelserver.server_config import ServerConfig
+
+log = logging.getLogger(__name__)
+
+
+class StartFailed(ServingError):
+    """The server cannot start; `cause` says with which code and why."""
+
+    def __init__(self, cause: ServingError, message: str | None = None) -> None:
+        super().__init__(f"Failed to start server. Error: {cause.code.name}: {message or cause.message}")
+        self.cause = cause
+
+
+class ModelServer:
+    """A model server in this process; use it as a context manager, or call start() and stop()."""
+
+    def __init__(self, config: ServerConfig) -> None:
+        """Nothing happens yet."""
+        self.config = config
+        warmup = replace(config.lifecycle.warmup, replays=REPLAYS)
+        options = replace(config.lifecycle, warmup=warmup)
+        self.manager = ModelManager(partial(runtimes.load, options=config.runtime), options)
+        self._reloading = Reloading(self.manager)
+        self._poll: ConfigPoll | None = None
+        self._health = Health(self.manager) if config.health_service else None
+        self._grpc: GrpcServer | None = None
+        self._rest: RestServer | None = None
+        self._stopped = threading.Event()
+
+    @property
+    def grpc_port(self) -> int | None:
+        """The TCP port of gRPC, once it is open."""
+        return self._grpc.port if self._grpc else None
+
+    @property
+    def rest_port(self) -> int | None:
+        """The port of REST, once it is open."""
+        return self._rest.port if self._rest else None
+
+    def start(self) -> None:
+        """Load the models, then open gRPC, then REST; returns when both are open.
+
+        Raises:
+            StartFailed: with the text that tensorflow_model_server prints.
+        """
+        raise_file_limit()
+        try:
+            self._load()
+            self._open()
+        except NotAvailable as error:
+            self.stop(0)
+            raise StartFailed(error, error.describe("servable")) from error
+        except ServingError as error:
+            self.stop(0)
+            raise StartFailed(error) from error
+        except BaseException:
+            self.stop(0)
+            raise
+
+    def wait_until_available(self, name: str, timeout_s: float) -> None:
+        """Wait for a model's first version; raises DeadlineExceeded."""
+        self.manager.wait_until_available(name, timeout_s)
+
+    def _load(self) -> None:
+        config = self.config
+        if config.models_root is not None:
+            self.manager.serve_root(config.models_root)
+        elif config.model_config_file is not None:
+            self._reloading.apply(config_file.read(config.model_config_file))
+            if config.config_poll_s > 0:
+                self._poll = ConfigPoll(config.model_config_file, config.config_poll_s, self._reloading.apply)
+        elif config.base_path is not None:
+            path = config_file.base_path(config.name, str(config.base_path))
+            self._reloading.serve([ModelSettings(config.name, path)])
+
+    def _open(self) -> None:
+        config = self.config
+        if config.grpc_port is not None or config.grpc_socket_path is not None:
+            self._grpc = self._open_grpc()
+            where = config.grpc_socket_path if self._grpc.port is None else f"{config.bind_address}:{self._grpc.port}"
+            log.info("Running gRPC ModelServer at %s ...", where)
+        if config.rest_port is not None:
+            if config.rest_port == config.grpc_port != 0:
+                log.error("rest_api_port and port are both %d: REST is not served", config.rest_port)
+                return
+            self._rest = self._open_rest()
+            log.info("Exporting HTTP/REST API at:localhost:%d ...", self._rest.port)
+
+    def _open_grpc(self) -> GrpcServer:
+        config = self.config
+        messages = Messages(
+            self.manager,
+            self._reloading.apply,
+            tensor_content=config.tensor_content,
+            check_method_names=config.check_method_names,
+        )
+        services = {**messages.services(), **OipMessages(self.manager).services()}
+        extend: list[Callable[[grpc.Server], None]] = []
+        names = list(services)
+        if self._health is not None:
+            extend.append(self._health.register)
+            names.append(HEALTH_SERVICE)
+        extend.append(partial(add_reflection, services=names))
+        options = GrpcOptions(
+            address=config.bind_address,
+            port=config.grpc_port,
+            socket_path=config.grpc_socket_path,
+            arguments=config.grpc_arguments,
+            most_calls=config.most_calls,
+            tls=config.tls,
+            alts=config.alts,
+        )
+        return GrpcServer(options, services, extend)
+
+    def _open_rest(self) -> RestServer:
+        config = self.config
+        app = RestApp(
+            [
+                MetricsPages(self.manager.metrics, config.monitoring_path),
+                RestCalls(self.manager, check_method_names=config.check_method_names),
+                OipRest(self.manager),
+            ],
+            threads=config.rest_threads,
+            timeout_s=config.rest_timeout_s,
+            silence_s=config.body_timeout_s,
+            most_bytes=config.most_body_bytes,
+            cors=config.rest_cors,
+        )
+        assert config.rest_port is not None
+        return RestServer(
+            app,
+            config.bind_address,
+            config.rest_port,
+            head_timeout_s=config.body_timeout_s,
+            drain_s=config.drain_s,
+        )
+
+    def stop(self, grace_s: float | None = None) -> None:
+        """Tell health checks, take nothing new, let requests under way end, free the models."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        grace = self.config.drain_s if grace_s is None else grace_s
+        if self._poll is not None:
+            self._poll.stop()
+        if self._health is not None:
+            self._health.drain()
+        stopping = [threading.Thread(target=self._rest.stop)] if self._rest else []
+        if self._grpc:
+            stopping.append(threading.Thread(target=self._grpc.stop, args=(grace,)))
+        for thread in stopping:
+            thread.start()
+        for thread in stopping:
+            thread.join()
+        self.manager.close(drain_s=grace)
+
+    def __enter__(self) -> Self:
+        """Started."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stopped."""
+        self.stop()
+
+
+def raise_file_limit() -> None:
+    """Let this process hold as many connections as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
