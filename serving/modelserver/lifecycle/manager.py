@@ -7,7 +7,7 @@ source.py looks at the disk.
 import contextlib
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -180,6 +180,20 @@ class ModelManager:
             NotAvailable: all its versions failed for good.
         """
         self._wait([name], time.monotonic() + timeout_s)
+
+    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
+        """Wait until something holds that changes with the states of versions, such as what `status` says.
+
+        Raises:
+            DeadlineExceeded: not in this time.
+        """
+        with self._engine.changed:
+            if not self._engine.changed.wait_for(condition, timeout_s):
+                raise DeadlineExceeded(f"the models did not come to the state waited for in {timeout_s:g} s")
+
+    def look(self) -> None:
+        """Look at the disk now, without waiting for the next poll, and begin what follows from it."""
+        self._watcher.look()
 
     def _wait(self, names: Sequence[str], deadline: float | None) -> None:
         wait_for(self._engine, names, is_available, self._closing, deadline)

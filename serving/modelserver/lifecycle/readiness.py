@@ -64,9 +64,11 @@ def wait_for(
         return [name for name, lineup in lineups.items() if not lineup or (lineup.listed and not settled(lineup))]
 
     with engine.changed:
-        while names_left := waiting():
+        while True:
             if closing.is_set():
                 raise Unavailable("the server is shutting down")
+            if not (left := waiting()):
+                return
             if deadline is not None and time.monotonic() >= deadline:
-                raise DeadlineExceeded(f"still waiting for a version of {', '.join(names_left)}")
+                raise DeadlineExceeded(f"still waiting for a version of {', '.join(left)}")
             engine.changed.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))

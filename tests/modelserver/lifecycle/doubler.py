@@ -32,7 +32,7 @@ class Doubler:
 
     gains_from_batches: bool = True
     parallel: int = 1
-    before_run: Callable[[Tensors], None] = lambda inputs: None
+    before_run: Callable[[Tensors], object] = lambda inputs: None
     """Called in each run, for instance to wait for an event."""
     answer: Callable[[Array], Array] = lambda x: 2 * x
     signatures: Mapping[str, Signature] = field(default_factory=lambda: SIGNATURES)
