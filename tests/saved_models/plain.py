@@ -29,7 +29,9 @@ def half_plus_three(version: Path) -> None:
     tf.saved_model.save(line, str(version), signatures={"serving_default": line.serve})
 
 
-REAL_TYPES = tuple("float32 float64 float16 bfloat16 int8 int16 int32 int64 uint8 uint16 uint32 uint64 bool".split())
+FLOATS = ("float32", "float64", "float16", "bfloat16")
+INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
+REAL_TYPES = (*FLOATS, *INTEGERS, "bool")
 OTHER_TYPES = ("complex64", "complex128", "string")
 
 

@@ -1,0 +1,34 @@
+"""What this machine gives a runtime: cores, and which frameworks are installed."""
+
+import importlib.util
+import math
+import os
+from pathlib import Path
+
+_CGROUP = Path("/sys/fs/cgroup")
+
+
+def cores(cgroup: Path = _CGROUP) -> int:
+    """Cores that this process may use: its affinity, and not above a container's limit; at least 1."""
+    return max(1, min(len(os.sched_getaffinity(0)), _limit(cgroup)))
+
+
+def _limit(cgroup: Path) -> int:
+    """The container's CPU limit in whole cores, rounded up; very many where there is none."""
+    try:
+        if (cgroup / "cpu.max").exists():
+            quota, period = (cgroup / "cpu.max").read_text().split()
+        else:
+            quota = (cgroup / "cpu" / "cpu.cfs_quota_us").read_text()
+            period = (cgroup / "cpu" / "cpu.cfs_period_us").read_text()
+        return math.ceil(int(quota) / int(period)) if int(quota) > 0 else os.cpu_count() or 1
+    except (OSError, ValueError, ZeroDivisionError):  # no container, no limit ("max"), or not to be read
+        return os.cpu_count() or 1
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported; it is not imported for that."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except (ImportError, ValueError):
+        return False

@@ -1,0 +1,130 @@
+"""Run signatures on OpenVINO: converted, compiled and warmed at load, without TensorFlow.
+
+`choice.py` asks which signatures of a version run here. `openvino_conversion.py` reads them,
+`openvino_shapes.py` admits shapes, `openvino_program.py` holds what was compiled.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.errors import BadInput, OutOfRange, ServingError
+from serving.modelserver.runtimes import arguments, machine
+from serving.modelserver.runtimes.openvino_conversion import NotConvertible, convert, core, openvino
+from serving.modelserver.runtimes.openvino_program import Program, reason
+from serving.modelserver.runtimes.openvino_shapes import Shape, Shapes
+from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
+from serving.modelserver.runtimes.saved_model import Bundle
+from serving.wire import dtypes
+
+_MOST_VARIANTS = 4
+"""Ranks other than the stated ones that are kept compiled."""
+
+
+def has_bfloat16() -> bool:
+    """Whether this CPU computes in bfloat16 itself."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+def settings(options: RuntimeOptions, precision: str) -> dict[str, Any]:
+    """How models are compiled: threads as many as cores, in streams of two; all overridable."""
+    threads = options.threads or machine.cores()
+    streams = options.streams or max(1, threads // 2)
+    return {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": streams}
+
+
+class BeyondThirtyTwoBits(OutOfRange):
+    """A value that OpenVINO would cut short."""
+
+
+class OpenVinoSignature:
+    """One signature, compiled. Its owner sees to it that nothing runs while it is closed."""
+
+    def __init__(self, bundle: Bundle, signature: Signature, config: Mapping[str, Any]) -> None:
+        """Convert and compile.
+
+        Raises:
+            NotConvertible: operations, types or names that OpenVINO does not have.
+            DataLoss: the version's files are damaged.
+        """
+        self._signature = signature
+        self._config = config
+        self._converted = convert(bundle, signature)
+        self._shapes = Shapes(self._converted.model)
+        self._lock = threading.Lock()
+        self._variants: OrderedDict[tuple[int, ...], Program] = OrderedDict()
+        self._program = None if None in self._shapes.declared else self._compiled(self._converted.model)
+        self.parallel = self._program.parallel if self._program else 1
+        self._warm()
+
+    def run(self, inputs: Tensors, outputs: Collection[str] | None) -> dict[str, NDArray[Any]]:
+        """See LoadedModel.run; also BeyondThirtyTwoBits where 32 bits do not hold a value."""
+        arguments.check(self._signature, inputs)
+        aliases = arguments.wanted(self._signature, outputs)
+        arrays = [inputs[alias] for alias in self._signature.inputs]
+        for alias in self._converted.narrowed:
+            _within_32_bits(alias, inputs[alias])
+        return self._program_for([array.shape for array in arrays]).run(arrays, aliases)
+
+    def close(self) -> None:
+        """Free everything."""
+        self._variants.clear()
+        del self._program, self._converted, self._shapes
+
+    def _program_for(self, sent: list[Shape]) -> Program:
+        """The compiled model that takes these shapes; one of their ranks is compiled if there is none."""
+        shapes: list[Shape] = [()] * len(sent)
+        for place, shape in zip(self._converted.inputs, sent, strict=True):
+            shapes[place] = shape
+        self._shapes.admit(tuple(shapes))
+        if self._program is not None and self._shapes.fit(tuple(shapes)):
+            return self._program
+        return self._variant(tuple(map(len, shapes)))
+
+    def _variant(self, ranks: tuple[int, ...]) -> Program:
+        with self._lock:
+            if ranks not in self._variants:
+                model = self._converted.model.clone()
+                anything = openvino().PartialShape
+                try:
+                    model.reshape({place: anything([-1] * rank) for place, rank in enumerate(ranks)})
+                    self._variants[ranks] = self._compiled(model)
+                except (RuntimeError, NotConvertible) as error:
+                    raise BadInput(f"The graph cannot take inputs of ranks {list(ranks)}: {reason(error)}") from error
+            self._variants.move_to_end(ranks)
+            if len(self._variants) > _MOST_VARIANTS:
+                self._variants.popitem(last=False)
+            return self._variants[ranks]
+
+    def _compiled(self, model: Any) -> Program:
+        try:
+            compiled = core().compile_model(model, "CPU", dict(self._config))
+        except RuntimeError as error:
+            raise NotConvertible(reason(error)) from error
+        return Program(openvino(), compiled, self._converted.inputs, self._converted.outputs)
+
+    def _warm(self) -> None:
+        """One row of zeros through every infer request; a graph that refuses zeros is none the worse."""
+        if self._program is None:
+            return
+        arrays = []
+        for place, spec in zip(self._converted.inputs, self._signature.inputs.values(), strict=True):
+            shape = self._shapes.declared[place] or ()
+            arrays.append(np.zeros([max(size, 1) for size in shape], dtypes.numpy_dtype(spec.data_type)))
+        try:
+            self._shapes.admit(tuple(arrays[self._converted.inputs.index(place)].shape for place in range(len(arrays))))
+            self._program.warm(arrays)
+        except ServingError:
+            return
+
+
+def _within_32_bits(alias: str, array: NDArray[Any]) -> None:
+    limits = np.iinfo(np.int32)
+    if array.size and not (limits.min <= array.min() and array.max() <= limits.max):
+        raise BeyondThirtyTwoBits(
+            f"{alias} holds values beyond 32 bits, which only the TensorFlow runtime computes with"
+        )
