@@ -1,0 +1,170 @@
+import json
+import math
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.errors import BadInput, ServingError
+from serving.wire.json_exact import parse_exactly
+from serving.wire.json_text import quoted, type_name
+from serving.wire.rest_json import parse
+from tests.wire.strategies import bounded, damaged
+
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "what", "offset"),
+    [
+        (b"  ", "The document is empty.", 2),
+        (b"]", "The document is empty.", 0),
+        (b"this", "Invalid value.", 1),
+        (b"-", "Invalid value.", 1),
+        (b'{"a": nul}', "Invalid value.", 9),
+        (b'{"a": Infi}', "Invalid value.", 10),
+        (b'{"a": Na}', "Invalid value.", 8),
+        (b'{"a": +1}', "Invalid value.", 6),
+        (b'{"a":}', "Invalid value.", 5),
+        (b"[1,]", "Invalid value.", 3),
+        (b"[,1]", "Invalid value.", 1),
+        (b"[1,2", "Missing a comma or ] after an array element.", 4),
+        (b'{"instances": [1,2 3]}', "Missing a comma or ] after an array element.", 19),
+        (b'{"a":01}', "Missing a comma or } after an object member.", 6),
+        (b'{"a":1', "Missing a comma or } after an object member.", 6),
+        (b'{"a" 1}', "Missing a colon after a name of object member.", 5),
+        (b"{1:2}", "Missing a name for object member.", 1),
+        (b'{"a":1,}', "Missing a name for object member.", 7),
+        (b'{"a": 1.}', "Miss fraction part in number.", 8),
+        (b'{"a":1e+}', "Miss exponent in number.", 8),
+        (b'{"a":1e999}', "Number too big to be stored in double.", 5),
+        (rb'{"a":"\x"}', "Invalid escape character in string.", 6),
+        (rb'{"a":"\u12g4"}', r"Incorrect hex digit after \u escape in string.", 6),
+        (rb'{"a":"\ud800"}', "The surrogate pair in string is invalid.", 6),
+        (rb'{"a":"\ud800\u0041"}', "The surrogate pair in string is invalid.", 6),
+        (rb'{"a":"\udc00"}', "The surrogate pair in string is invalid.", 6),
+        (b'{"a":"x', "Missing a closing quotation mark in string.", 7),
+        (b'{"a":"\n"}', "Invalid encoding in string.", 6),
+        (b'{"a":\x00 1}', "Invalid value.", 5),
+        ("{'ä': 1}".encode(), "Missing a name for object member.", 1),
+        ('{"ä" 1}'.encode(), "Missing a colon after a name of object member.", 6),
+    ],
+)
+def test_a_syntax_error_has_rapidjsons_words_and_byte_offset(body: bytes, what: str, offset: int) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse(body)
+
+    assert refused.value.message == f"JSON Parse error: {what} at offset: {offset}"
+
+
+def test_an_empty_body_says_so() -> None:
+    with pytest.raises(BadInput, match=r"^JSON Parse error: The document is empty$"):
+        parse(b"")
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"), [(b"[1, 2.5]", "[1, 2.5]"), (b'"a"', '"a"'), (b"null", "null"), (b"7", "7")]
+)
+def test_anything_but_an_object_is_quoted_back(body: bytes, shown: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        parse(body)
+
+    assert refused.value.message == f"JSON Value: {shown} Is not object"
+
+
+def test_numbers_that_json_lacks_are_read() -> None:
+    numbers = parse(b'{"a": [NaN, -NaN, Infinity, -Infinity, Inf, -Inf, 1]}')["a"]
+
+    assert all(math.isnan(number) for number in numbers[:2])
+    assert numbers[2:] == [math.inf, -math.inf, math.inf, -math.inf, 1]
+
+
+@pytest.mark.parametrize("tail", [b"", b" NaN"], ids=["fast", "exact"])
+def test_whole_numbers_keep_64_bits_and_stay_apart_from_decimal_ones(tail: bytes) -> None:
+    numbers = parse(b'{"a": [9223372036854775807, -9223372036854775808, 18446744073709551615, 1, 1.0, 1e0]}' + tail)[
+        "a"
+    ]
+
+    assert numbers[:4] == [2**63 - 1, -(2**63), 2**64 - 1, 1]
+    assert [type(number) for number in numbers] == [int] * 4 + [float] * 2
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**300], ids=["above", "below", "far"])
+@pytest.mark.parametrize("tail", [b"", b" x"], ids=["fast", "exact"])
+def test_whole_numbers_beyond_64_bits_are_doubles(number: int, tail: bytes) -> None:
+    assert parse(b'{"a": %d}' % number + tail) == {"a": float(number)}
+
+
+def test_text_after_the_closing_brace_is_ignored() -> None:
+    assert parse(b'{"a": 1} and more }') == {"a": 1}
+
+
+def test_a_byte_order_mark_is_skipped() -> None:
+    assert parse(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
+
+
+def test_nesting_has_no_limit() -> None:
+    value: Any = parse(b'{"a": ' + b"[" * 200_000 + b"1" + b"]" * 200_000 + b"}")["a"]
+
+    depth = 0
+    while isinstance(value, list):
+        value, depth = value[0], depth + 1
+    assert (value, depth) == (1, 200_000)
+
+
+def test_strings_that_are_not_utf8_keep_their_bytes() -> None:
+    assert parse(b'{"a": "\xff\\n\\u00e4"}')["a"].encode("utf-8", "surrogateescape") == b"\xff\n\xc3\xa4"
+
+
+@given(VALUES)
+@bounded
+def test_the_exact_parser_agrees_with_the_library(value: Any) -> None:
+    text = json.dumps(value, ensure_ascii=False)
+
+    assert parse_exactly(text.encode("utf-8", "surrogatepass")) == json.loads(text)
+
+
+@given(VALUES)
+@bounded
+def test_both_parsers_agree(value: Any) -> None:
+    text = json.dumps({"a": value}).encode()
+
+    assert parse(text) == parse_exactly(text) == {"a": value}
+
+
+@given(st.binary(max_size=30) | damaged(VALUES.map(lambda value: json.dumps({"instances": value}).encode())))
+@bounded
+def test_any_bytes_are_an_object_or_an_error_of_the_family(body: bytes) -> None:
+    with suppress(ServingError):
+        assert isinstance(parse(body), dict)
+
+
+def test_a_long_or_deep_value_is_quoted_in_part() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+
+    assert len(quoted(deep)) < 300
+    assert len(quoted({"a": "x" * 10_000_000})) < 300
+    assert quoted({"a": [1, 2.5, None, True, "\udcff"]}) == '{"a": [1, 2.5, null, true, "?"]}'
+
+
+def test_types_have_rapidjsons_names() -> None:
+    values: list[Any] = [None, False, True, {}, [], "", 1, 1.5]
+
+    assert [type_name(value) for value in values] == [
+        "Null",
+        "False",
+        "True",
+        "Object",
+        "Array",
+        "String",
+        "Number",
+        "Number",
+    ]
