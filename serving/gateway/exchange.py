@@ -18,6 +18,9 @@ from serving.errors import BadInput
 ENVIRON_KEY = "gateway.exchange"
 """Where the WSGI environ carries the Exchange; no header can reach this name."""
 
+BODY_KEY = "gateway.body"
+"""Where it carries the whole body, so that nobody has to read it out of a stream again."""
+
 TRACEPARENT: ContextVar[str] = ContextVar("traceparent", default="")
 """Of the request that this thread works on; `remote.py` passes it on."""
 

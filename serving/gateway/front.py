@@ -19,7 +19,7 @@ from serving.errors import BodyTooLarge, Overloaded, ServingError, SlowBody
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig
-from serving.gateway.exchange import ENVIRON_KEY, Exchange, deadline_of, identify
+from serving.gateway.exchange import BODY_KEY, ENVIRON_KEY, Exchange, deadline_of, identify
 from serving.gateway.lanes import Lane, Lanes
 from serving.gateway.problems import Headers, Reply, refusal
 
@@ -203,6 +203,7 @@ def _environ(scope: Scope, header: dict[str, str], body: bytes, exchange: Exchan
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
         ENVIRON_KEY: exchange,
+        BODY_KEY: body,
     }
 
 

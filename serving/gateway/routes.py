@@ -14,7 +14,7 @@ from serving.gateway import problems
 from serving.gateway.access_log import ms
 from serving.gateway.bodies import Body, read_body
 from serving.gateway.classify import Answer, Question, classify, ranking
-from serving.gateway.exchange import Exchange
+from serving.gateway.exchange import BODY_KEY, Exchange
 from serving.gateway.services import exchange, services
 from serving.gateway.upstream import ModelStatus, VersionState
 
@@ -38,10 +38,10 @@ def classify_items(model: str) -> Response:
 
 
 def _read_body(card: ModelCard) -> Body:
-    config = services().config
-    header = request.headers
-    encoding = header.get("content-encoding", "").lower()
-    return read_body(request.get_data(), header.get("content-type", ""), encoding, card, config.max_items)
+    environ = request.environ
+    data = environ[BODY_KEY] if BODY_KEY in environ else request.get_data(cache=False)
+    encoding = environ.get("HTTP_CONTENT_ENCODING", "").lower()
+    return read_body(data, environ.get("CONTENT_TYPE", ""), encoding, card, services().config.max_items)
 
 
 def question(model: str) -> Question:
@@ -50,6 +50,8 @@ def question(model: str) -> Question:
     Raises:
         BadInput: a parameter that is unknown or makes no sense; the text names it.
     """
+    if not request.environ.get("QUERY_STRING"):
+        return Question(model=model)
     given = request.args
     if unknown := sorted(set(given) - {"top", "version", "label", "partial"}):
         raise BadInput(f"unknown parameter {unknown[0][:40]!r}; there are top, version, label and partial")
