@@ -17,12 +17,13 @@ from typing import Self
 import grpc
 
 from serving.errors import ServingError
-from serving.modelserver import config_file, runtimes
+from serving.modelserver import config_file
 from serving.modelserver.calls.reload import Reloading
 from serving.modelserver.calls.replay import REPLAYS
 from serving.modelserver.config_poll import ConfigPoll
 from serving.modelserver.grpc_health import HEALTH_SERVICE, Health, add_reflection
 from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
+from serving.modelserver.lifecycle.loading import Load
 from serving.modelserver.lifecycle.manager import ModelManager, NotAvailable
 from serving.modelserver.lifecycle.settings import ModelSettings
 from serving.modelserver.messages import Messages
@@ -31,6 +32,7 @@ from serving.modelserver.prometheus_page import MetricsPages
 from serving.modelserver.rest_app import RestApp
 from serving.modelserver.rest_calls import RestCalls
 from serving.modelserver.rest_server import RestServer
+from serving.modelserver.runtimes import choice
 from serving.modelserver.server_config import ServerConfig
 
 log = logging.getLogger(__name__)
@@ -47,12 +49,17 @@ class StartFailed(ServingError):
 class ModelServer:
     """A model server in this process; use it as a context manager, or call start() and stop()."""
 
-    def __init__(self, config: ServerConfig) -> None:
-        """Nothing happens yet."""
+    def __init__(self, config: ServerConfig, load: Load | None = None) -> None:
+        """Nothing happens yet.
+
+        Args:
+            config: what to serve, where and how.
+            load: a version's folder to a LoadedModel; None: the runtimes that `config.runtime` allows.
+        """
         self.config = config
         warmup = replace(config.lifecycle.warmup, replays=REPLAYS)
         options = replace(config.lifecycle, warmup=warmup)
-        self.manager = ModelManager(partial(runtimes.load, options=config.runtime), options)
+        self.manager = ModelManager(load or partial(choice.load, options=config.runtime), options)
         self._reloading = Reloading(self.manager)
         self._poll: ConfigPoll | None = None
         self._health = Health(self.manager) if config.health_service else None

@@ -1,0 +1,90 @@
+"""Section 4.4 of the protocol: several classifications and regressions of the same examples."""
+
+import pytest
+
+from serving.wire import protos
+from tests.modelserver.asking import Grpc, Refusal
+from tests.modelserver.test_classify_regress import fill
+
+MULTI = "PredictionService/MultiInference"
+C, R = "tensorflow/serving/classify", "tensorflow/serving/regress"
+
+Task = tuple[str, str, str]
+
+
+def asked(*tasks: Task, count: int = 2) -> protos.MultiInferenceRequest:
+    """Tasks of model, signature and method."""
+    request = protos.MultiInferenceRequest()
+    for model, signature, method in tasks:
+        task = request.tasks.add(method_name=method)
+        task.model_spec.name, task.model_spec.signature_name = model, signature
+    fill(request.input, count)
+    return request
+
+
+def test_results_come_in_the_order_of_the_tasks_each_with_its_spec(stand_in_grpc: Grpc) -> None:
+    request = asked(("classifier", "regress", R), ("classifier", "", C))
+
+    first, second = stand_in_grpc.call(MULTI, request).results
+
+    assert [regression.value for regression in first.regression_result.regressions] == [0.125, 0.375]
+    assert len(second.classification_result.classifications) == 2
+    assert [result.model_spec.signature_name for result in (first, second)] == ["regress", "serving_default"]
+    assert {(result.model_spec.name, result.model_spec.version.value) for result in (first, second)} == {
+        ("classifier", 1)
+    }
+
+
+@pytest.mark.parametrize(
+    ("tasks", "code", "text"),
+    [
+        pytest.param((), "INVALID_ARGUMENT", "ModelSpec has no name specified.", id="no tasks"),
+        pytest.param(
+            (("classifier", "", C), ("", "regress", R)),
+            "INVALID_ARGUMENT",
+            "Found ModelSpec with an empty model name.",
+            id="a task without a name",
+        ),
+        pytest.param(
+            (("classifier", "", C), ("doubler", "", C)),
+            "INVALID_ARGUMENT",
+            "All ModelSpecs in a MultiInferenceRequest must access the same model name.",
+            id="two models",
+        ),
+        pytest.param(
+            (("classifier", "", C), ("classifier", "serving_default", C)),
+            "INVALID_ARGUMENT",
+            "Duplicate evaluation of signature: serving_default",
+            id="a signature twice",
+        ),
+        pytest.param(
+            (("classifier", "unicorn", C),),
+            "INVALID_ARGUMENT",
+            "Requested signature not found in model graph: unicorn",
+            id="an unknown signature",
+        ),
+        pytest.param(
+            (("classifier", "", "tensorflow/serving/predict"),),
+            "UNIMPLEMENTED",
+            "Unsupported signature method_name: tensorflow/serving/predict",
+            id="another method",
+        ),
+        pytest.param(
+            (("classifier", "regress", R), ("classifier", "wide", R)),
+            "INVALID_ARGUMENT",
+            "Expected output Tensor shape to be either [batch_size] or [batch_size, 1] but got [2,2]",
+            id="a result of a wrong shape",
+        ),
+        pytest.param(
+            (("unicorn", "", C),), "NOT_FOUND", "Servable not found for request: Latest(unicorn)", id="no such model"
+        ),
+    ],
+)
+def test_tasks_that_do_not_fit_are_refused(stand_in_grpc: Grpc, tasks: tuple[Task, ...], code: str, text: str) -> None:
+    assert stand_in_grpc.refusal(MULTI, asked(*tasks)) == Refusal(code, text)
+
+
+def test_no_examples_are_an_empty_input(stand_in_grpc: Grpc) -> None:
+    refusal = stand_in_grpc.refusal(MULTI, asked(("classifier", "", C), count=0))
+
+    assert refusal == Refusal("INVALID_ARGUMENT", "Input is empty.")
