@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from serving.errors import Code, NotFound, Unavailable
+from serving.errors import Code, NotFound
 from serving.modelserver.lifecycle.manager import (
     All,
     Latest,
@@ -15,7 +15,6 @@ from serving.modelserver.lifecycle.manager import (
     ModelSettings,
     NotAvailable,
     Specific,
-    State,
 )
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, see, states, wait_for
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish, rows
@@ -142,88 +141,6 @@ def test_a_broken_version_never_takes_a_good_one_down(base: Path, manager_of: Ma
     see(manager, {3: "AVAILABLE", 2: "END", 1: "END"})
 
 
-def test_a_failed_version_is_tried_again_only_after_it_went_and_came_back(base: Path, manager_of: MakeManager) -> None:
-    publish(base, 1, "broken")
-    manager = manager_of()
-    with pytest.raises(NotAvailable):
-        manager.configure([ModelSettings("m", base)])
-    (base / "1" / "model").write_text("good")
-
-    manager.look()
-    assert states(manager) == {1: "END"}
-
-    (base / "1").rename(base / "aside")
-    see(manager, {1: "END"})
-    (base / "aside").rename(base / "1")
-    see(manager, {1: "AVAILABLE"})
-    assert manager.status("m", 1)[0].code == Code.OK
-
-
-def test_a_file_named_as_a_number_is_a_version_that_fails_to_load(base: Path, manager_of: MakeManager) -> None:
-    publish(base, 1)
-    (base / "2").write_text("a plain file")
-    manager = manager_of()
-
-    manager.configure([ModelSettings("m", base, All())])
-
-    wait_for(manager, {2: "END", 1: "AVAILABLE"})
-    assert manager.status("m", 2)[0].code == Code.NOT_FOUND
-
-
-def test_a_failing_load_shows_as_loading_until_its_retries_are_used_up(base: Path, manager_of: MakeManager) -> None:
-    tries = threading.Semaphore(0)
-
-    def count(folder: Path) -> Doubler:
-        tries.release()
-        return load(folder)
-
-    publish(base, 1, "broken")
-    manager = manager_of(count, load_retries=2, load_retry_interval_s=0.01)
-
-    with pytest.raises(NotAvailable, match="the graph is broken"):
-        manager.configure([ModelSettings("m", base)])
-
-    assert [tries.acquire(blocking=False) for _ in range(4)] == [True, True, True, False]
-
-
-def test_a_version_copied_in_slowly_is_saved_by_the_retries(base: Path, manager_of: MakeManager) -> None:
-    tried = threading.Event()
-
-    def load_and_tell(folder: Path) -> Doubler:
-        try:
-            return load(folder)
-        finally:
-            tried.set()
-
-    publish(base, 1, "broken")
-    manager = manager_of(load_and_tell, load_retries=1000, load_retry_interval_s=0.01)
-    manager.configure([ModelSettings("m", base)], wait=False)
-
-    assert tried.wait(WAIT_S)
-    assert states(manager) == {1: "LOADING"}
-    (base / "1" / "model").write_text("good")
-    wait_for(manager, {1: "AVAILABLE"})
-
-
-def test_while_the_newest_version_is_retried_a_lower_one_is_loaded(base: Path, manager_of: MakeManager) -> None:
-    publish(base, 1)
-    publish(base, 2, "broken")
-    manager = manager_of(load_retries=5, load_retry_interval_s=3600)
-
-    manager.configure([ModelSettings("m", base, All())])
-
-    assert states(manager) == {2: "LOADING", 1: "AVAILABLE"}
-
-
-def test_a_retry_is_called_off_when_the_version_is_not_wanted_any_more(base: Path, manager_of: MakeManager) -> None:
-    publish(base, 1, "broken")
-    manager = manager_of(load_retries=5, load_retry_interval_s=3600)
-    manager.configure([ModelSettings("m", base)], wait=False)
-    publish(base, 2)
-
-    see(manager, {2: "AVAILABLE", 1: "END"})
-
-
 def test_rolling_back_loads_the_lower_version_before_the_higher_goes(base: Path, manager_of: MakeManager) -> None:
     publish(base, 1)
     publish(base, 2)
@@ -264,72 +181,6 @@ def test_a_base_path_that_vanishes_unloads_nothing_and_stops_no_other_model(
     see(manager, {2: "AVAILABLE", 1: "END"}, "b")
 
     assert version_asked(manager, "a") == 1
-
-
-def test_a_load_that_ends_when_nothing_is_wanted_any_more_is_thrown_away(base: Path, manager_of: MakeManager) -> None:
-    begun, go_on = threading.Event(), threading.Event()
-    made: list[Doubler] = []
-
-    def slow(folder: Path) -> Doubler:
-        begun.set()
-        assert go_on.wait(WAIT_S)
-        made.append(load(folder))
-        return made[-1]
-
-    publish(base, 1)
-    manager = manager_of(slow)
-    manager.configure([ModelSettings("m", base)], wait=False)
-    assert begun.wait(WAIT_S)
-
-    manager.configure([])
-    go_on.set()
-
-    wait_for(manager, {1: "END"})
-    assert made[0].closed.is_set()
-
-
-def test_close_drains_then_frees_every_model(base: Path, manager_of: MakeManager) -> None:
-    made: list[Doubler] = []
-
-    def keep(folder: Path) -> Doubler:
-        made.append(load(folder))
-        return made[-1]
-
-    publish(base, 1)
-    manager = manager_of(keep)
-    manager.configure([ModelSettings("m", base)])
-    closing = threading.Thread(target=manager.close)
-    with manager.acquire("m") as served:
-        closing.start()
-        manager.wait_until(lambda: manager.status("m", 1)[0].state is State.UNLOADING, WAIT_S)
-        served.run("serving_default", {"x": rows(1)})
-        assert not made[0].closed.is_set()
-    closing.join(WAIT_S)
-
-    assert made[0].closed.is_set()
-    with pytest.raises(Unavailable, match="shutting down"):
-        version_asked(manager)
-    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("load-", "free-"))]
-
-
-def test_closing_interrupts_a_wait_for_a_model_that_does_not_come(base: Path, manager_of: MakeManager) -> None:
-    manager = manager_of()
-    told: list[BaseException] = []
-
-    def configure() -> None:
-        try:
-            manager.configure([ModelSettings("m", base)])
-        except Unavailable as error:
-            told.append(error)
-
-    waiting = threading.Thread(target=configure)
-    waiting.start()
-    manager.wait_until(lambda: manager.names() == ["m"], WAIT_S)
-    manager.close()
-    waiting.join(WAIT_S)
-
-    assert told
-    assert not waiting.is_alive()
 
 
 def test_polling_finds_a_new_version_by_itself(base: Path, manager_of: MakeManager) -> None:

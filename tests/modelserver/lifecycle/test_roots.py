@@ -1,0 +1,51 @@
+"""A folder of models, each found and dropped as it comes and goes."""
+
+from pathlib import Path
+
+from tests.modelserver.lifecycle.conftest import MakeManager, see, states
+from tests.modelserver.lifecycle.doubler import publish
+
+
+def test_every_folder_with_a_version_under_a_root_is_a_model(tmp_path: Path, manager_of: MakeManager) -> None:
+    publish(tmp_path / "a", 1)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "readme.txt").write_text("no model")
+    publish(tmp_path / ".hidden", 1)
+    manager = manager_of()
+
+    manager.serve_root(tmp_path)
+    assert manager.names() == ["a"]
+    assert states(manager, "a") == {1: "AVAILABLE"}
+
+    publish(tmp_path / "notes", 1)
+    see(manager, {1: "AVAILABLE"}, "notes")
+    (tmp_path / "a").rename(tmp_path / ".a")
+    see(manager, {1: "END"}, "a")
+    assert manager.names() == ["notes"]
+
+
+def test_one_broken_model_under_a_root_neither_stops_nor_delays_the_others(
+    tmp_path: Path, manager_of: MakeManager
+) -> None:
+    publish(tmp_path / "bad", 1, "broken")
+    publish(tmp_path / "good", 1)
+    manager = manager_of(load_retries=5, load_retry_interval_s=3600)
+
+    manager.serve_root(tmp_path)
+
+    assert states(manager, "good") == {1: "AVAILABLE"}
+    assert states(manager, "bad") == {1: "LOADING"}
+    assert not manager.ready("bad")
+
+
+def test_a_root_that_vanishes_unloads_nothing(tmp_path: Path, manager_of: MakeManager) -> None:
+    root = tmp_path / "models"
+    publish(root / "a", 1)
+    manager = manager_of()
+    manager.serve_root(root)
+
+    root.rename(tmp_path / "aside")
+    manager.look()
+
+    assert states(manager, "a") == {1: "AVAILABLE"}
+    assert manager.names() == ["a"]
