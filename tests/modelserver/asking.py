@@ -53,7 +53,7 @@ class Grpc:
 
     def call(self, method: str, request: Message, timeout_s: float | None = 20) -> Any:
         """The response of one of TensorFlow Serving's methods; raises grpc.RpcError."""
-        ask = self.channel.unary_unary(
+        ask: Any = self.channel.unary_unary(
             f"/tensorflow.serving.{method}",
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=_RESPONSES[method].FromString,

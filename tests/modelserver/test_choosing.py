@@ -62,7 +62,7 @@ def test_the_version_meant_answers_and_says_which_it_is(
 
 
 def test_callers_in_the_process_get_the_same_without_any_message(stand_in_server: ModelServer) -> None:
-    version, outputs = predict.run(stand_in_server.manager, "doubler", None, "", {"x": np.float32([3])})
+    version, outputs = predict.run(stand_in_server.manager, "doubler", None, "", {"x": np.array([3], np.float32)})
 
     assert version == 3
     assert outputs["y"].tolist() == [6]
