@@ -3,7 +3,7 @@
 Additive increase, multiplicative decrease on latency: while answers take less than `TOLERANCE`
 times what they take on an idle server, and the limit is in use, it grows; once they take longer,
 it shrinks. What "idle" takes is the least seen lately, per kind of request, and so that this
-least stays honest under steady overload, the limit is halved for a moment every few seconds.
+least stays honest under steady overload, the limit is cut to a quarter for a moment every window.
 `admission.py` owns one; this room knows numbers only.
 
 Source: the idea of Netflix' concurrency-limits (Vegas) with the probing of BBR.
@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 TOLERANCE = 1.6
 WINDOW_S = 10.0
+FIRST_WINDOW_S = 1.0
 PROBE_S = 0.25
+"""Least length of a probe; it lasts two answers' time if that is longer."""
 SAMPLES = 8
 MOST_KINDS = 256
 
@@ -44,7 +46,7 @@ class AdaptiveLimit:
 
     def value(self, now: float) -> int:
         """The limit in force, at least 1."""
-        return max(1, int(self._value) // (2 if now < self._probe_ends else 1))
+        return max(1, int(self._value) // (4 if now < self._probe_ends else 1))
 
     def baseline_s(self) -> float:
         """What the quickest kind takes on an idle server, as far as known."""
@@ -80,5 +82,5 @@ class AdaptiveLimit:
             return
         for least in self._least.values():
             least.before, least.now = least.now, float("inf")
-        self._window_ends = now + WINDOW_S
-        self._probe_ends = now + PROBE_S if self._in_use else 0.0
+        self._probe_ends = now + max(PROBE_S, 2 * self.latency_s) if self._in_use else 0.0
+        self._window_ends = now + (WINDOW_S if self._window_ends else FIRST_WINDOW_S)
