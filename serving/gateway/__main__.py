@@ -4,6 +4,7 @@ Every field of GatewayConfig is an option here and an environment variable GATEW
 """
 
 import logging
+import os
 import sys
 from dataclasses import fields
 from typing import Any
@@ -43,11 +44,12 @@ def main(**given: str | None) -> None:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     try:
         chosen = {name: parse(name, text) for name, text in given.items() if text is not None}
-        config = GatewayConfig.from_env(**chosen)
-        sys.exit(serve(config))
+        code = serve(GatewayConfig.from_env(**chosen))
     except ServingError as error:
         print(f"serving.gateway: {error.message}", file=sys.stderr)
         sys.exit(2)
+    if code:  # a thread is still at work, and Python would wait for it without end
+        os._exit(code)
 
 
 def serve(config: GatewayConfig) -> int:
@@ -60,10 +62,8 @@ def serve(config: GatewayConfig) -> int:
         "gateway_upstream_circuit_open", "1 while the model server is not asked.", lambda: breaker.state() != "closed"
     )
     watch("gateway_upstream_retries", "Calls made a second time.", lambda: budget.spent, grows=True)
-    gateway.start()
-    print(f"gateway on {gateway.url}, model server {config.upstream}", file=sys.stderr, flush=True)
     try:
-        return gateway.run()
+        return gateway.run(lambda: print(f"gateway on {gateway.url}, model server {config.upstream}", file=sys.stderr))
     finally:
         upstream.close()
 

@@ -58,6 +58,8 @@ class Front:
         self._finished = finished
         self._buffered = 0
         self.draining = False
+        self.abandoned = 0
+        """Requests whose thread was still at work when the grace time ended."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -117,6 +119,9 @@ class Front:
             raise Overloaded("too many requests of this kind at once; try again after Retry-After")
         try:
             return await asyncio.get_running_loop().run_in_executor(lane.pool, _call, self._app, environ)
+        except asyncio.CancelledError:
+            self.abandoned += 1
+            raise
         finally:
             lane.leave()
 

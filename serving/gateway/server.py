@@ -8,10 +8,10 @@ free to hear signals, so that SIGTERM works whatever the loop is doing.
 """
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from types import FrameType
@@ -104,15 +104,15 @@ class Gateway:
             self._server.config.timeout_graceful_shutdown = max(1, round(grace_s))
             self._server.should_exit = True
             self._thread.join(grace_s + 2)
-        finished = not self._thread.is_alive() and self._admission.in_flight == 0
+        finished = not self._thread.is_alive() and not self._front.abandoned
         self._over.set()
         self._lanes.close()
         self.services.health.stop()
         self._socket.close()
         return finished
 
-    def run(self) -> int:
-        """Serve until SIGTERM or SIGINT, drain, and return the exit code; for the main thread."""
+    def run(self, announce: Callable[[], None] = lambda: None) -> int:
+        """Start, serve until SIGTERM or SIGINT, drain, and return the exit code; for the main thread."""
         asked = Event()
 
         def hear(number: int, frame: FrameType | None) -> None:
@@ -120,9 +120,10 @@ class Gateway:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, hear)
-        with contextlib.suppress(KeyboardInterrupt):
-            while not asked.wait(1.0) and self._thread.is_alive():
-                pass
+        self.start()
+        announce()
+        while not asked.wait(1.0) and self._thread.is_alive():
+            pass
         return 0 if self.stop() else 1
 
     def __enter__(self) -> Self:

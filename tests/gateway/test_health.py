@@ -1,0 +1,99 @@
+"""Alive, ready, and what is missing."""
+
+import time
+from collections.abc import Callable
+
+import pytest
+
+from serving.errors import Unavailable
+from serving.gateway.config import GatewayConfig
+from serving.gateway.health import STUCK_S, Health, canned
+from serving.gateway.upstream import ModelStatus, VersionState
+from tests.gateway.caller import Caller
+from tests.gateway.classifiers import COLORS, MOODS, Classifiers, Failing
+from tests.gateway.conftest import Serve
+
+
+def until(holds: Callable[[], bool], seconds: float = 15) -> None:
+    """Wait for a fact."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, "it never came true"
+        time.sleep(0.02)
+
+
+def ready(caller: Caller) -> bool:
+    return caller.ask("/readyz").status == 200
+
+
+class Loading(Classifiers):
+    """Has a model on its way."""
+
+    def models(self) -> list[ModelStatus]:
+        return [*super().models(), ModelStatus("late", [VersionState(3, "LOADING"), VersionState(2, "END", 13, "bad")])]
+
+
+def test_with_every_model_available_and_a_canned_answer_it_is_ready(serve: Serve) -> None:
+    upstream = Classifiers(COLORS, MOODS, bare=("plain",))
+    caller = serve(upstream)
+
+    until(lambda: ready(caller))
+    assert upstream.asked
+
+
+def test_a_model_on_its_way_keeps_it_from_being_ready_and_is_named(serve: Serve) -> None:
+    caller = serve(Loading(COLORS))
+    until(lambda: "late: version 3 is LOADING" in caller.ask("/readyz").json["missing"])
+
+    assert caller.ask("/readyz").status == 503
+    assert caller.ask("/livez").status == 200
+
+
+def test_a_configured_model_that_is_not_there_is_named(serve: Serve) -> None:
+    caller = serve(Classifiers(COLORS), models=("unicorn",))
+
+    until(lambda: any("unicorn" in sentence for sentence in caller.ask("/readyz").json["missing"]))
+
+
+def test_nothing_to_serve_is_not_ready(serve: Serve) -> None:
+    caller = serve(Classifiers())
+
+    until(lambda: caller.ask("/readyz").json["missing"] == ["no model is being served"])
+
+
+def test_a_canned_inference_that_fails_makes_it_unready_until_it_is_answered_again() -> None:
+    upstream = Classifiers(COLORS)
+    health = Health(GatewayConfig(), upstream)
+    upstream.before_answer = Failing(Unavailable("the model server is away"))
+    assert health.look() == ["the canned inference with colors failed: the model server is away"]
+
+    upstream.before_answer = lambda: None
+    assert health.look() == []
+
+
+def test_canned_inferences_go_round_all_models() -> None:
+    upstream = Classifiers(COLORS, MOODS, bare=("plain",))
+    health = Health(GatewayConfig(), upstream)
+    for _ in range(4):
+        assert health.look() == []
+
+    assert {model for model, _ in upstream.asked} == {"colors", "moods"}
+
+
+@pytest.mark.parametrize("card", [COLORS, MOODS], ids=lambda card: card.name)
+def test_the_canned_input_is_one_that_the_model_takes(card: object) -> None:
+    assert card in (COLORS, MOODS)
+    [array] = canned(COLORS if card is COLORS else MOODS).values()
+
+    assert array.shape[0] == 1
+
+
+def test_a_loop_that_stands_still_is_seen_from_outside_and_said_when_it_moves_again(serve: Serve) -> None:
+    caller = serve(Classifiers(COLORS), stuck_exit_s=0)
+    health = caller.gateway.services.health
+    assert health.is_alive()
+    health._ticked_at -= STUCK_S + 1
+
+    assert not health.is_alive()
+    until(health.is_alive)
+    assert caller.ask("/livez").status == 200
