@@ -58,9 +58,9 @@ class TextInput:
     bits: int
     """The hash is cut to so many bits."""
     orders: int = 1
-    """1: single words in their order; 3: words, then pairs, then triples."""
+    """1: single words; 2: also pairs of neighbors; 3: also triples; in the order of the word at which they end."""
     unique: bool = False
-    """Each n-gram counts once a text (ids sorted); otherwise as often and in the order it comes."""
+    """Each n-gram is kept once a text, where it comes last; otherwise as often as it comes."""
     length: int | None = None
     """Keep the first so many ids and pad up to it; None: as many as the longest text of a batch has."""
     max_bytes: int = 65_535

@@ -33,12 +33,17 @@ def ids(texts: Any, spec: TextInput) -> Any:
     """
     cleaned = _cleaned(tf.strings.substr(texts, 0, spec.max_bytes))
     words, counts = _hashed_tokens(cleaned)
-    grams, splits = _n_grams(words, counts, spec.orders)
-    mixed = _xor_shifted(grams, 29) * _u64(rules.MIX_2)
-    short = tf.cast(tf.bitwise.right_shift(mixed, _u64(64 - spec.bits)), tf.int32)
-    if not spec.unique:
-        return _padded(short, splits, spec)
-    return _distinct(_padded(short, splits, TextInput(bits=spec.bits)), spec)
+    found, splits = _n_grams(words, counts, spec)
+    if spec.unique:
+        found, splits = _last_of_each(found, splits)
+    width = spec.length or tf.maximum(tf.reduce_max(splits[1:] - splits[:-1]), 1)
+    return tf.raw_ops.RaggedTensorToTensor(
+        shape=tf.stack([-1, width]),
+        values=found,
+        default_value=1 << spec.bits,
+        row_partition_tensors=[splits],
+        row_partition_types=["ROW_SPLITS"],
+    )
 
 
 def _u64(numbers: Any) -> Any:
@@ -98,42 +103,36 @@ def _kinds_at_borders(kind: Any) -> tuple[Any, Any]:
     return tf.concat([separator, settled], 0), tf.concat([settled, separator], 0)
 
 
-def _n_grams(words: Any, counts: Any, orders: int) -> tuple[Any, Any]:
-    """uint64 [G]: tokens, pairs and triples text after text (step 6); int32 [N + 1]: where each text begins.
+def _n_grams(words: Any, counts: Any, spec: TextInput) -> tuple[Any, Any]:
+    """int32 [n]: the ids of all texts in a row (steps 6 to 8); int32 [N + 1]: where each text begins.
 
-    All neighbors are mixed first, also across texts; the ranges then leave those out.
+    All neighbors are mixed first, also across texts; then those that reach into the text before are left out.
     """
     total = tf.size(words)
-    shifted = tf.concat([words, tf.zeros([2], tf.uint64)], 0)
+    padded = tf.concat([tf.zeros([2], tf.uint64), words], 0)
+    first, second = padded[:total], padded[1 : total + 1]
     grams = [words]
-    if orders > 1:
-        grams.append(words * _u64(rules.MIX_2) + shifted[1:-1])
-    if orders > 2:
-        grams.append(grams[1] * _u64(rules.MIX_2) + shifted[2:] * _u64(rules.MIX_3))
-    begins = tf.cumsum(counts, exclusive=True)
-    starts = tf.stack([begins + order * total for order in range(orders)], 1)
-    sizes = tf.stack([tf.maximum(counts - order, 0) for order in range(orders)], 1)
-    splits, picked = _ranges(tf.reshape(starts, [-1]), tf.reshape(starts + sizes, [-1]))
-    return tf.gather(tf.concat(grams, 0), picked), splits[::orders]
+    if spec.orders > 1:
+        grams.append(second * _u64(rules.MIX_2) + words)
+    if spec.orders > 2:
+        grams.append((first * _u64(rules.MIX_2) + second) * _u64(rules.MIX_2) + words * _u64(rules.MIX_3))
+    mixed = tf.stack(grams, 1)
+    mixed = _xor_shifted(mixed, 29) * _u64(rules.MIX_2)
+    ids = tf.cast(tf.bitwise.right_shift(mixed, _u64(64 - spec.bits)), tf.int32)
+    before = _ranges(tf.zeros_like(counts), counts)[1]
+    within = before[:, None] >= tf.range(spec.orders)
+    sizes = sum(tf.maximum(counts - order, 0) for order in range(spec.orders))
+    return tf.boolean_mask(ids, within), tf.concat([[0], tf.cumsum(sizes)], 0)
 
 
-def _padded(values: Any, splits: Any, spec: TextInput) -> Any:
-    """int32 [N, L] out of rows of different lengths."""
-    width = spec.length or tf.maximum(tf.reduce_max(splits[1:] - splits[:-1]), 1)
-    return tf.raw_ops.RaggedTensorToTensor(
-        shape=tf.stack([-1, width]),
-        values=values,
-        default_value=1 << spec.bits,
-        row_partition_tensors=[splits],
-        row_partition_types=["ROW_SPLITS"],
-    )
-
-
-def _distinct(batch: Any, spec: TextInput) -> Any:
-    """The ids of each row sorted, each once."""
-    batch = tf.sort(batch, axis=1)
-    first = tf.ones_like(batch[:, :1], tf.bool)
-    new = tf.concat([first, batch[:, 1:] != batch[:, :-1]], 1) & (batch != 1 << spec.bits)
-    counts = tf.reduce_sum(tf.cast(new, tf.int32), 1)
-    splits = tf.concat([[0], tf.cumsum(counts)], 0)
-    return _padded(tf.boolean_mask(batch, new), splits, spec)
+def _last_of_each(ids: Any, splits: Any) -> tuple[Any, Any]:
+    """Every text's ids without those that come again in it, and where the texts begin now."""
+    keys = tf.bitwise.left_shift(tf.cast(ids, tf.int64), tf.constant(32, tf.int64))
+    keys = tf.sort(keys + tf.range(tf.size(ids, tf.int64)))
+    places = tf.cast(tf.bitwise.bitwise_and(keys, tf.constant(0xFFFFFFFF, tf.int64)), tf.int32)
+    texts = tf.gather(tf.searchsorted(splits[1:], tf.range(tf.size(ids)), side="right"), places)
+    same_id = tf.bitwise.bitwise_xor(keys[1:], keys[:-1]) < 1 << 32
+    again = tf.boolean_mask(places[:-1], same_id & (texts[1:] == texts[:-1]))
+    last = tf.tensor_scatter_nd_update(tf.ones_like(ids), again[:, None], tf.zeros_like(again))
+    counted = tf.concat([[0], tf.cumsum(last)], 0)
+    return tf.boolean_mask(ids, last == 1), tf.gather(counted, splits)

@@ -16,13 +16,13 @@ The algorithm, for whoever writes it in another language. Unsigned 64-bit arithm
 5. Token: h = 0; for each byte b, A-Z lowered: h = h * PRIME + b. Then h = (h ^ h >> 31) * MIX_1.
 6. Pair of neighbors a, b: a * MIX_2 + b. Triple a, b, c: (a * MIX_2 + b) * MIX_2 + c * MIX_3.
 7. Id of a token, pair or triple g: (g ^ g >> 29) * MIX_2 >> 64 - bits.
-8. A text's ids: all tokens in their order, then (orders > 1) all pairs, then (orders > 2) all triples. With
-   `unique`: sorted, each once. With `length`: the first so many. Rows of a batch are padded with 2**bits.
+8. A text's ids, in the order of the token at which they end: the token, then (orders > 1) the pair, then (orders > 2)
+   the triple. With `unique` each id is kept only where it comes last. With `length` the first so many are kept.
+   Rows of a batch are padded with 2**bits.
 """
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +63,8 @@ TYPOGRAPHIC_APOSTROPHES = re.compile(rb"\xe2\x80[\x98\x99]|\xc2[\x91\x92]")
 TYPOGRAPHIC_SPACES = re.compile(rb"\xc2[\x80-\xa0]|\xe2\x80[\x80-\xbf]|\xe2\x81[\x80-\xaf]|\xe3\x80\x80")
 MARKUP = re.compile(rb"<[A-Za-z/!][\x00-;=?-\x7f]*>")
 
+_NONE = -1
+"""Stands where a text's first tokens end no pair or triple."""
 _CHUNK_BYTES = 32_768
 """Texts of a batch are hashed together up to about this size, which stays in the processor's cache."""
 
@@ -85,8 +87,10 @@ def to_ids(text: str | bytes, spec: TextInput) -> NDArray[np.int32]:
     words, _ = _hash_tokens(_cleaned(_checked(text, spec)))
     if not len(words):
         raise _nothing_to_read()
-    ids = _shorten(np.concatenate(_n_grams(words, spec.orders)), spec.bits)
-    return _distinct(ids)[: spec.length] if spec.unique else ids[: spec.length]
+    ids = _n_grams(words, np.zeros(1, np.intp), spec)
+    if spec.unique:
+        ids = ids[_comes_last(ids)]
+    return ids[: spec.length]
 
 
 def to_batch(texts: Sequence[str | bytes], spec: TextInput) -> NDArray[np.int32]:
@@ -104,11 +108,13 @@ def to_batch(texts: Sequence[str | bytes], spec: TextInput) -> NDArray[np.int32]
     """
     rows: list[NDArray[np.int32]] = []
     for chunk in _chunks(texts, spec):
-        rows.extend(_rows_of(chunk, spec, first=len(rows)))
-    width = spec.length or max(map(len, rows), default=0)
-    batch = np.full((len(rows), width), 1 << spec.bits, np.int32)
-    for place, ids in enumerate(rows):
-        batch[place, : len(ids)] = ids
+        for ids in _rows(chunk, spec):
+            if not len(ids):
+                raise _nothing_to_read(f"text {len(rows)}")
+            rows.append(ids[: spec.length])
+    batch = np.full((len(rows), spec.length or max(map(len, rows), default=1)), 1 << spec.bits, np.int32)
+    for row, found in zip(batch, rows, strict=True):
+        row[: len(found)] = found
     return batch
 
 
@@ -157,29 +163,63 @@ def _settle_apostrophes(kind: NDArray[np.uint8]) -> None:
         kind[places] = (kind[places - 1] == WORD) & (kind[places + 1] == WORD)
 
 
-def _n_grams(words: NDArray[np.uint64], orders: int) -> list[NDArray[np.uint64]]:
-    """The tokens, and where asked their pairs and triples (step 6); too few tokens give none."""
-    grams = [words]
-    if orders > 1:
-        grams.append(words[:-1] * np.uint64(MIX_2) + words[1:])
-    if orders > 2:
-        grams.append(grams[1][:-1] * np.uint64(MIX_2) + words[2:] * np.uint64(MIX_3))
-    return grams
+def _n_grams(words: NDArray[np.uint64], begins: NDArray[np.intp], spec: TextInput) -> NDArray[np.int32]:
+    """int32 [n]: the ids of all tokens, pairs and triples (steps 6 to 8) of the texts that begin at these tokens."""
+    if spec.orders == 1:
+        return _shorten(words, spec.bits)
+    ids = np.empty((len(words) + 1, spec.orders), np.int32)
+    ids[:-1, 0] = _shorten(words, spec.bits)
+    pairs = words[:-1] * np.uint64(MIX_2)
+    if spec.orders == 3:
+        ids[2:-1, 2] = _shorten((pairs[:-1] + words[1:-1]) * np.uint64(MIX_2) + words[2:] * np.uint64(MIX_3), spec.bits)
+        ids[begins + 1, 2] = _NONE
+    pairs += words[1:]
+    ids[1:-1, 1] = _shorten(pairs, spec.bits)
+    ids[begins, 1:] = _NONE
+    line = ids[:-1].reshape(-1)
+    found: NDArray[np.int32] = line[line != _NONE]
+    return found
 
 
 def _shorten(grams: NDArray[np.uint64], bits: int) -> NDArray[np.int32]:
     """The topmost bits of the mixed hash (step 7)."""
-    mixed = (grams ^ (grams >> np.uint64(29))) * np.uint64(MIX_2)
-    return (mixed >> np.uint64(64 - bits)).astype(np.int32)
+    mixed = grams >> np.uint64(29)
+    mixed ^= grams
+    mixed *= np.uint64(MIX_2)
+    mixed >>= np.uint64(64 - bits)
+    return mixed.astype(np.int32)
 
 
-def _distinct(ids: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Sorted, each once."""
-    ids = np.sort(ids)
-    new = np.empty(len(ids), np.bool_)
-    new[:1] = True
-    np.not_equal(ids[1:], ids[:-1], out=new[1:])
-    return ids[new]
+def _comes_last(ids: NDArray[np.int32], texts: NDArray[np.intp] | None = None) -> NDArray[np.bool_]:
+    """Whether the same id does not come again later, in the same of several texts."""
+    keys = ids.astype(np.int64)
+    keys <<= 32
+    keys |= np.arange(len(ids))
+    keys.sort()
+    again = (keys[1:] ^ keys[:-1]) < 1 << 32
+    if texts is not None:
+        owners = texts[keys & 0xFFFFFFFF]
+        again &= owners[1:] == owners[:-1]
+    last = np.ones(len(ids), np.bool_)
+    last[keys[:-1][again] & 0xFFFFFFFF] = False
+    return last
+
+
+def _rows(texts: list[bytes], spec: TextInput) -> Iterator[NDArray[np.int32]]:
+    """The ids of every text, hashed as one with separators between: together they may have LONGEST bytes."""
+    words, starts = _hash_tokens(b"\n".join(texts))
+    ends = np.searchsorted(starts, np.cumsum([len(text) + 1 for text in texts]))
+    counts = np.diff(ends, prepend=0)
+    ids = _n_grams(words, (ends - counts)[counts > 0], spec)
+    sizes = sum(np.maximum(counts - order, 0) for order in range(spec.orders))
+    if spec.unique:
+        owners = np.repeat(np.arange(len(texts)), sizes)
+        last = _comes_last(ids, owners)
+        ids, sizes = ids[last], np.bincount(owners[last], minlength=len(texts))
+    begin = 0
+    for size in sizes.tolist():
+        yield ids[begin : begin + size]
+        begin += size
 
 
 def _chunks(texts: Sequence[str | bytes], spec: TextInput) -> Iterator[list[bytes]]:
@@ -195,17 +235,3 @@ def _chunks(texts: Sequence[str | bytes], spec: TextInput) -> Iterator[list[byte
         size += len(data) + 1
     if group:
         yield group
-
-
-def _rows_of(group: list[bytes], spec: TextInput, first: int) -> Iterator[NDArray[np.int32]]:
-    """The ids of every text of a group, hashed as one text with separators between."""
-    words, starts = _hash_tokens(b"\n".join(group))
-    ids: list[NDArray[Any]] = [_shorten(grams, spec.bits) for grams in _n_grams(words, spec.orders)]
-    ends = np.cumsum([len(data) + 1 for data in group])
-    begin = 0
-    for place, end in enumerate(np.searchsorted(starts, ends).tolist(), first):
-        if begin == end:
-            raise _nothing_to_read(f"text {place}")
-        row = np.concatenate([part[begin : max(begin, end - skipped)] for skipped, part in enumerate(ids)])
-        yield _distinct(row)[: spec.length] if spec.unique else row[: spec.length]
-        begin = end
