@@ -112,7 +112,10 @@ class Gateway:
         return finished
 
     def run(self, announce: Callable[[], None] = lambda: None) -> int:
-        """Start, serve until SIGTERM or SIGINT, drain, and return the exit code; for the main thread."""
+        """Start if need be, serve until SIGTERM or SIGINT, drain, return the exit code; for the main thread.
+
+        `announce` is called once the port is open and signals are heard.
+        """
         asked = Event()
 
         def hear(number: int, frame: FrameType | None) -> None:
@@ -120,7 +123,8 @@ class Gateway:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, hear)
-        self.start()
+        if not self._server.started:
+            self.start()
         announce()
         while not asked.wait(1.0) and self._thread.is_alive():
             pass
