@@ -4,7 +4,6 @@
 knows memory: what may be shared with the runtime, and what must be copied.
 """
 
-import queue
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import BadInput, Overloaded, ServingError
+from serving.modelserver.runtimes.pool import Pool
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
@@ -25,29 +25,20 @@ class Program:
         self._openvino = openvino
         self._inputs = inputs
         self._outputs = outputs
-        self._free: queue.LifoQueue[Any] = queue.LifoQueue()
         self.parallel = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        for _ in range(self.parallel):
-            self._free.put(compiled.create_infer_request())
+        self._requests = [compiled.create_infer_request() for _ in range(self.parallel)]
+        self._free = Pool(self._requests)
 
     def warm(self, arrays: Sequence[NDArray[Any]]) -> None:
-        """Run every request once, so that its memory and its threads are there before the first caller."""
-        requests = [self._free.get() for _ in range(self.parallel)]
-        try:
-            for request in requests:
-                self._compute(request, arrays)
-        finally:
-            for request in requests:
-                self._free.put(request)
+        """Run every request once, before anyone else does, so that the first caller finds memory and threads ready."""
+        for request in self._requests:
+            self._compute(request, arrays)
 
     def run(self, arrays: Sequence[NDArray[Any]], aliases: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Compute; the arrays are read in place and only until this returns, the results are the caller's own."""
-        request = self._free.get()
-        try:
+        with self._free.one() as request:
             self._compute(request, arrays)
             return {alias: _copied(request.get_output_tensor(self._outputs[alias])) for alias in aliases}
-        finally:
-            self._free.put(request)
 
     def _compute(self, request: Any, arrays: Sequence[NDArray[Any]]) -> None:
         try:
