@@ -149,14 +149,22 @@ class Client(ABC):
         """The outcomes of one group; a path is read here, in the worker's thread."""
         loaded = [_loaded(item) for item in group]
         ready = [item for item in loaded if not isinstance(item, ServingError)]
-        found: list[Outcome] = []
-        if ready:
-            try:
-                found = self._persevere(partial(self._ask, ready, question))
-            except ServingError as error:
-                found = [error] * len(ready)
-        outcomes = iter(found)
+        outcomes = iter(self._outcomes(ready, question))
         return [item if isinstance(item, ServingError) else next(outcomes) for item in loaded]
+
+    def _outcomes(self, items: Sequence[bytes | str], question: Question) -> list[Outcome]:
+        """Ask about the items at once; if one of them spoils it for all, about each alone."""
+        if not items:
+            return []
+        try:
+            outcomes: list[Outcome] = self._persevere(partial(self._ask, items, question))
+            return outcomes
+        except BadInput as error:
+            if len(items) == 1:
+                return [error]
+            return [outcome for item in items for outcome in self._outcomes([item], question)]
+        except ServingError as error:
+            return [error] * len(items)
 
     def _persevere(self, call: Any) -> Any:
         """Try until it works, or attempts or time are over."""

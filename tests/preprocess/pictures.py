@@ -20,6 +20,11 @@ def drawing(width: int = 60, height: int = 40, mode: str = "RGB") -> Image.Image
     return Image.fromarray(bands.astype(np.uint8)).convert(mode)
 
 
+def flat(color: str, width: int = 50, height: int = 40) -> Image.Image:
+    """One color all over."""
+    return Image.new("RGB", (width, height), color)
+
+
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     """The bytes of a picture file, as Pillow writes them."""
     file = io.BytesIO()
