@@ -106,7 +106,7 @@ class Admission:
 
     def _wait_s(self, place: int) -> float:
         """After how long the turn of a place in the queue comes, as far as can be told."""
-        return place * self.limit.latency_s / self.limit.value(monotonic())
+        return (place - 0.5) * self.limit.latency_s / self.limit.value(monotonic())  # one is half done on average
 
     def _refuse(self, now: float, deadline: float) -> None:
         if now >= deadline:

@@ -1,6 +1,6 @@
 """AdaptiveLimit: how many requests may be worked on at once, learned from how long they take.
 
-Additive increase, multiplicative decrease on latency: while answers take less than `TOLERANCE`
+Gentle increase, quick decrease on latency: while answers take less than `TOLERANCE`
 times what they take on an idle server, and the limit is in use, it grows; once they take longer,
 it shrinks. What "idle" takes is the least seen lately, per kind of request, and so that this
 least stays honest under steady overload, the limit is cut to a quarter for a moment every window.
@@ -73,7 +73,7 @@ class AdaptiveLimit:
         if slowness > 1:
             self._value = max(1.0, self._value * max(0.5, 1 / slowness))
         elif self._in_use:
-            self._value = min(float(self.most), self._value + 1)
+            self._value = min(float(self.most), self._value + max(0.5, self._value / 10))
         self._slowness.clear()
         self._in_use = False
 
