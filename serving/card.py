@@ -56,7 +56,7 @@ class TextInput:
     """
 
     bits: int
-    """The hash is cut to so many bits."""
+    """The hash is cut to so many bits; 0: the model takes texts as they are, nothing is hashed outside it."""
     orders: int = 1
     """1: single words; 2: also pairs of neighbors; 3: also triples; in the order of the word at which they end."""
     unique: bool = False
@@ -70,7 +70,7 @@ class TextInput:
 
     def __post_init__(self) -> None:
         """Refuse what the hash cannot do."""
-        if not (1 <= self.bits <= 30 and 1 <= self.orders <= 3 and 1 <= self.max_bytes <= 65_535):
+        if not (0 <= self.bits <= 30 and 1 <= self.orders <= 3 and 1 <= self.max_bytes <= 65_535):
             raise CardError(
                 f"impossible text rules: bits={self.bits}, orders={self.orders}, max_bytes={self.max_bytes}"
             )

@@ -44,6 +44,11 @@ def open_source(spec: SourceSpec, choice: SourceChoice) -> Source:
     return _OPEN[kind](spec, choice)
 
 
+def unknown_source(dataset: str) -> SourceSpec:
+    """For a model that no recipe made: its data can only come from class folders."""
+    return SourceSpec(kind="directory", dataset=dataset)
+
+
 def _sample(spec: SourceSpec, choice: SourceChoice) -> Source:
     return SampleData(spec.dataset)
 

@@ -139,6 +139,12 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
             self._advance(0, note)
 
 
+def batches_of(examples: Examples, spec: ImageInput | TextInput) -> list[NDArray[Any]]:
+    """All network inputs of a split, in order."""
+    batches = Batches(examples, spec, _ANSWER_BATCH)
+    return [np.asarray(batches[index][0]) for index in range(len(batches))]
+
+
 def answers(
     model: Any, examples: Examples, spec: ImageInput | TextInput, progress: Progress, what: str = "Testing"
 ) -> NDArray[np.float32]:

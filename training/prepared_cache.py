@@ -32,6 +32,7 @@ from training.sources import RawData, RawExample, Source
 
 _LAYOUT = 1
 _MOST_UNREADABLE = 0.01
+_ORIGINALS = 128
 SPLITS = ("train", "validation", "test")
 
 
@@ -47,7 +48,11 @@ class PreparedData:
     key: str
     """Of the cache entry; whatever is computed from it is cached under a key that holds this one."""
     unreadable: tuple[str, ...]
-    """Names of the examples that were skipped."""
+    """Names of the examples that were skipped, each with the reason."""
+    folder: Path
+    """Of the cache entry; `unreadable.txt` is in it."""
+    originals: tuple[bytes, ...]
+    """Some of the validation split's files, spread evenly, as they lay in the source."""
 
 
 def prepared(
@@ -120,7 +125,9 @@ def _prepare(raw: RawData, spec: ImageInput | TextInput, aside: Path, progress: 
     if isinstance(spec, TextInput):
         kept = [length for length in lengths if length >= 0]
         np.save(aside / "offsets.npy", np.concatenate([[0], np.cumsum(kept)]).astype(np.int64))
-    (aside / "index.json").write_text(json.dumps(_index(raw, lengths, unreadable)))
+    index = _index(raw, lengths, unreadable)
+    index["originals"] = _copy_originals(raw, {name for name, _ in index["splits"]["validation"]}, aside)
+    (aside / "index.json").write_text(json.dumps(index))
     (aside / "unreadable.txt").write_text("".join(line + "\n" for line in unreadable))
 
 
@@ -156,6 +163,20 @@ def _append(file: BinaryIO, values: NDArray[Any] | ServingError) -> int:
     return values.size
 
 
+def _copy_originals(raw: RawData, readable: set[str], aside: Path) -> list[int]:
+    """Keep some files as they are, one behind the other; returns the size of each."""
+    examples = [one for one in raw.validation if one.name in readable]
+    step = -(-len(examples) // _ORIGINALS) or 1
+    contents = [one.read() for one in examples[::step]]
+    (aside / "originals.bin").write_bytes(b"".join(contents))
+    return [len(content) for content in contents]
+
+
+def _read_originals(folder: Path, sizes: Sequence[int]) -> tuple[bytes, ...]:
+    with open(folder / "originals.bin", "rb") as file:
+        return tuple(file.read(size) for size in sizes)
+
+
 def _judge(unreadable: Sequence[str], total: int, list_file: Path) -> None:
     if len(unreadable) <= _MOST_UNREADABLE * total:
         return
@@ -186,7 +207,8 @@ def _open(folder: Path, spec: ImageInput | TextInput, key: str) -> PreparedData:
         for some, split in zip(inputs, splits, strict=True)
     )
     labels, unreadable = tuple(index["labels"]), tuple(index["unreadable"])
-    return PreparedData(labels, train, validation, test, index["sha256"], key, unreadable)
+    originals = _read_originals(folder, index["originals"])
+    return PreparedData(labels, train, validation, test, index["sha256"], key, unreadable, folder, originals)
 
 
 def _split_inputs(

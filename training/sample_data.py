@@ -38,7 +38,7 @@ def _write(label: str, random: np.random.Generator) -> bytes:
 
 _KINDS = {
     "sample_shapes": _Kind(
-        sample_pictures.SHAPES, sample_pictures.draw, "jpg", (450, 75, 100), sample_pictures.__file__
+        sample_pictures.SHAPES, sample_pictures.draw, "jpg", (300, 50, 100), sample_pictures.__file__
     ),
     "sample_reviews": _Kind(sample_texts.OPINIONS, _write, "txt", (2000, 250, 500), sample_texts.__file__),
 }

@@ -1,7 +1,7 @@
 """Sample pictures, drawn by code: a shape somewhere in front of a photo-like background.
 
-Drawn, not photographed: what learns from them learns shapes and nothing else. Size, place, turn,
-color, light, blur, noise and JPEG quality vary, so that a network has something to learn.
+Drawn, not photographed: what learns from them learns shapes and nothing else. The shape is lit, the
+background in shade; size, place, turn, color, blur, noise and JPEG quality vary.
 """
 
 import io
@@ -20,22 +20,23 @@ Point = tuple[float, float]
 
 def draw(shape: str, random: Random) -> bytes:
     """One JPEG file that shows the shape; the same state of `random` draws the same picture."""
-    width, height = (int(side) for side in random.integers(110, 260, 2))
-    ground = _clouds(width, height, random)
-    picture = Image.composite(_clouds(width, height, random), ground, _mask(shape, width, height, random))
+    width, height = (int(side) for side in random.integers(90, 180, 2))
+    ground = _clouds(width, height, float(random.uniform(30, 105)), random)
+    front = _clouds(width, height, float(random.uniform(150, 225)), random)
+    picture = Image.composite(front, ground, _mask(shape, width, height, random))
     _scratch(picture, random)
-    picture = picture.filter(ImageFilter.GaussianBlur(float(random.uniform(0, 1.6))))
+    picture = picture.filter(ImageFilter.GaussianBlur(float(random.uniform(0, 1.2))))
     file = io.BytesIO()
     _grain(picture, random).save(file, "JPEG", quality=int(random.integers(50, 95)))
     return file.getvalue()
 
 
-def _clouds(width: int, height: int, random: Random) -> Image.Image:
-    """A smooth field of color, lighter to one side, as walls, meadows and skies are."""
-    coarse = random.integers(2, 7, 2)
-    middle = random.uniform(30, 225, 3)
-    field = middle + random.normal(0, 16, (*coarse, 3))
-    field += np.linspace(-1, 1, coarse[1])[:, None] * random.uniform(-30, 30)
+def _clouds(width: int, height: int, light: float, random: Random) -> Image.Image:
+    """A smooth field of color around a brightness, lighter to one side, as walls, meadows and skies are."""
+    coarse = random.integers(2, 6, 2)
+    color = random.normal(0, 28, 3)
+    field = light + color - color.mean() + random.normal(0, 9, (*coarse, 3))
+    field += np.linspace(-1, 1, coarse[1])[:, None] * random.uniform(-15, 15)
     small = Image.fromarray(np.clip(field, 0, 255).astype(np.uint8))
     return small.resize((width, height), Image.Resampling.BICUBIC)
 
@@ -43,7 +44,7 @@ def _clouds(width: int, height: int, random: Random) -> Image.Image:
 def _mask(shape: str, width: int, height: int, random: Random) -> Image.Image:
     """White where the shape is."""
     size = min(width, height)
-    radius = float(random.uniform(0.2, 0.42)) * size
+    radius = float(random.uniform(0.25, 0.45)) * size
     center = float(random.uniform(radius, width - radius)), float(random.uniform(radius, height - radius))
     outline = _OUTLINES[shape](float(random.uniform(0, 2 * math.pi)))
     mask = Image.new("L", (width, height))
@@ -69,7 +70,7 @@ _OUTLINES = {"circle": _regular(48), "square": _regular(4), "star": _regular(10,
 def _scratch(picture: Image.Image, random: Random) -> None:
     """A few thin lines across everything, which belong to no shape."""
     brush = ImageDraw.Draw(picture)
-    for _ in range(int(random.integers(0, 4))):
+    for _ in range(int(random.integers(0, 3))):
         ends = random.uniform(0, 1, 4) * np.array([picture.width, picture.height] * 2)
         brush.line([float(value) for value in ends], fill=tuple(int(value) for value in random.integers(0, 256, 3)))
 

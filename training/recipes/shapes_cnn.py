@@ -32,7 +32,7 @@ RECIPE = Recipe(
     build=build,
     learning_rate=3e-3,
     schedule="cosine",
-    epochs=8,
+    epochs=4,
     batch_size=32,
     augment=Augment(flip=True),
     licence="Apache-2.0, as this project.",

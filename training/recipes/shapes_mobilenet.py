@@ -33,7 +33,7 @@ RECIPE = Recipe(
     settings={"alpha": 0.35, "dropout": 0.1},
     learning_rate=4e-3,
     schedule="cosine",
-    epochs=8,
+    epochs=5,
     batch_size=32,
     augment=Augment(flip=True),
     licence="Apache-2.0, as this project.",

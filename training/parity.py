@@ -1,0 +1,151 @@
+"""Holds a saved version against the Keras model that it came from, runtime by runtime.
+
+The version is loaded with the very code that serves it (`serving.modelserver.runtimes`); no other
+room of training knows that code. `export.py` decides what the figures allow.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from serving.card import ImageInput, ModelCard, Parity, TextInput
+from serving.errors import BadInput, FailedPrecondition, ServingError
+from serving.modelserver.runtimes.choice import load
+from serving.modelserver.runtimes.protocol import RuntimeOptions
+from serving.preprocess import image, text
+from training.prepared_cache import PreparedData
+
+ENOUGH = 1_000
+"""Examples to compare on, where there are so many."""
+_BATCH = 32
+_CLOSE_CALL = 0.02
+"""Where Keras' two best are nearer than this, another order is no disagreement."""
+
+Answer = Callable[[NDArray[Any]], NDArray[Any]]
+"""A batch of network inputs -> probabilities float32 [N, C]."""
+_MEASURED: Sequence[tuple[Literal["tensorflow", "openvino"], Literal["f32", "bf16"]]] = (
+    ("tensorflow", "f32"),
+    ("openvino", "f32"),
+    ("openvino", "bf16"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All that was found out about a saved version."""
+
+    parity: tuple[Parity, ...]
+    """One for every way of serving that works on this machine."""
+    remarks: tuple[str, ...]
+    """A sentence for every way that could not be measured."""
+    unprepared_difference: float
+    """Of any probability, where the graph prepares whole files or texts itself and where `serving.preprocess` does."""
+
+
+def spread(data: PreparedData, spec: ImageInput | TextInput) -> list[NDArray[Any]]:
+    """Network inputs in batches: all of training and validation, or ENOUGH spread evenly over both."""
+    first, total = len(data.train), len(data.train) + len(data.validation)
+    rows = np.unique(np.linspace(0, total - 1, min(total, ENOUGH)).astype(int))
+    parts = ((data.train, rows[rows < first]), (data.validation, rows[rows >= first] - first))
+    return [
+        np.asarray(split.batch(some[start : start + _BATCH], spec))
+        for split, some in parts
+        for start in range(0, len(some), _BATCH)
+    ]
+
+
+def compare(
+    folder: Path, card: ModelCard, answer: Answer, batches: Sequence[NDArray[Any]], originals: Sequence[bytes]
+) -> Comparison:
+    """Load the version in every way it may be served and compare its answers with Keras'.
+
+    Args:
+        folder: a whole version; its card allows every precision.
+        card: that card.
+        answer: the Keras model.
+        batches: what to compare on.
+        originals: picture files or texts, for the signature that prepares them itself.
+    """
+    keras_answers = np.concatenate([answer(batch) for batch in batches])
+    found: list[Parity] = []
+    remarks: list[str] = []
+    for runtime, precision in _MEASURED:
+        options = RuntimeOptions(runtime=runtime, precision=precision)
+        try:
+            difference = _parity(options, keras_answers, _answers(folder, options, card, batches))
+        except ServingError as error:
+            remarks.append(f"{runtime} in {precision} was not measured: {error.message}")
+        else:
+            found.append(difference)
+    return Comparison(tuple(found), tuple(remarks), _unprepared(folder, card, answer, originals))
+
+
+def _answers(folder: Path, options: RuntimeOptions, card: ModelCard, batches: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    signature = card.signatures.get("prepared", card.signatures["default"])
+    with closing(load(folder, options)) as model:
+        if model.precision != options.precision:
+            raise FailedPrecondition(f"this CPU does not compute in {options.precision}")
+        alias = next(iter(model.signatures[signature].inputs))
+        return np.concatenate([model.run(signature, {alias: batch})["probabilities"] for batch in batches])
+
+
+def _parity(options: RuntimeOptions, keras_answers: NDArray[Any], answers: NDArray[Any]) -> Parity:
+    assert options.runtime != "auto"
+    assert options.precision != "auto"
+    return Parity(
+        runtime=options.runtime,
+        precision=options.precision,
+        examples=len(answers),
+        largest_difference=largest_difference(keras_answers, answers),
+        top1_agreement=agreement(keras_answers, answers),
+    )
+
+
+def largest_difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Of any probability; infinite where the answers are not numbers or not of one shape."""
+    if ours.shape != theirs.shape or not np.isfinite(theirs).all():
+        return float("inf")
+    return float(np.abs(ours.astype(np.float64) - theirs).max())
+
+
+def agreement(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
+    """Share of examples with the same first place; where our two best are close, any first place agrees."""
+    if ours.shape != theirs.shape:
+        return 0.0
+    best = np.sort(ours, axis=1)
+    close = best[:, -1] - best[:, -2] <= _CLOSE_CALL
+    return float(((ours.argmax(axis=1) == theirs.argmax(axis=1)) | close).mean())
+
+
+def _unprepared(folder: Path, card: ModelCard, answer: Answer, originals: Collection[bytes]) -> float:
+    """The largest difference between both ways to prepare, one file at a time, on TensorFlow."""
+    signature = card.signatures.get("encoded", card.signatures["default"])
+    largest = 0.0
+    with closing(load(folder, RuntimeOptions(runtime="tensorflow", precision="f32"))) as model:
+        alias = next(iter(model.signatures[signature].inputs))
+        for original in originals:
+            try:
+                theirs = model.run(signature, {alias: np.array([original], object)})["probabilities"]
+            except BadInput:
+                continue  # a kind of picture that TensorFlow cannot open, such as WebP
+            largest = max(largest, largest_difference(answer(_prepared(original, card.input)), theirs))
+    return largest
+
+
+def _prepared(original: bytes, spec: ImageInput | TextInput) -> NDArray[Any]:
+    if isinstance(spec, ImageInput):
+        return image.to_pixels(original, spec)[None]
+    return text.to_batch([original], spec) if spec.bits else np.array([original], object)
+
+
+def serve(folder: Path, batches: Sequence[NDArray[Any]], card: ModelCard) -> NDArray[Any]:
+    """The answers of a published version as a server here would give them, float32 [N, C]."""
+    signature = card.signatures.get("prepared", card.signatures["default"])
+    with closing(load(folder)) as model:
+        alias = next(iter(model.signatures[signature].inputs))
+        return np.concatenate([model.run(signature, {alias: batch})["probabilities"] for batch in batches])

@@ -1,0 +1,133 @@
+"""A Keras classifier as a SavedModel that TensorFlow Serving and OpenVINO both read.
+
+Variables are frozen into the graph first: so saved, every weight is stored once and OpenVINO finds
+it (a tf.Module around the model hides its variables from OpenVINO, Keras' ExportArchive stores them
+twice). `export.py` calls this, measures the result and writes the card into it last.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+from serving.card import ImageInput, TextInput
+from serving.wire import protos
+from training import text_graph
+
+_CARD_TO_COME = b"the card of this version is written here last"
+
+IMAGE_SIGNATURES = {"default": "serving_default", "encoded": "encoded", "card": "card"}
+TEXT_SIGNATURES = {"default": "serving_default", "prepared": "prepared", "card": "card"}
+STRING_SIGNATURES = {"default": "serving_default", "card": "card"}
+"""Role to signature name, for the card; the last are of a model that takes strings by itself."""
+
+
+def write(model: Any, spec: ImageInput | TextInput, folder: Path) -> dict[str, str]:
+    """Save the model with its signatures; the card's text is still missing.
+
+    Args:
+        model: uint8 pixels [N, H, W, C] or int32 ids [N, L] -> probabilities float32 [N, C].
+        spec: how its input is prepared.
+        folder: where to save; may exist.
+
+    Returns:
+        Role to signature name, for the card.
+    """
+    holder = tf.Module()
+    if isinstance(spec, ImageInput):
+        signatures, roles = _image_signatures(model, spec, holder), IMAGE_SIGNATURES
+    elif spec.bits:
+        signatures, roles = _text_signatures(model, spec, holder), TEXT_SIGNATURES
+    else:
+        signatures, roles = _string_signatures(model, holder), STRING_SIGNATURES
+    signatures["card"] = _card_signature()
+    tf.saved_model.save(holder, str(folder), signatures=signatures)
+    return roles
+
+
+def _image_signatures(model: Any, spec: ImageInput, holder: Any) -> dict[str, Any]:
+    size = (spec.height, spec.width)
+    pixels = tf.TensorSpec((None, *size, spec.channels), tf.uint8, name="image")
+    holder.frozen = frozen = _frozen(model, pixels)
+
+    @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
+    def serve(image: Any) -> dict[str, Any]:
+        return {"probabilities": frozen(image)[0]}
+
+    def prepare(content: Any) -> Any:
+        picture = tf.io.decode_image(content, spec.channels, expand_animations=False)
+        resized = tf.image.resize(picture, size, antialias=True)
+        return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])  # type: ignore[untyped-decorator]
+    def encoded(image_bytes: Any) -> dict[str, Any]:
+        prepared = tf.map_fn(prepare, image_bytes, fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.uint8))
+        return {"probabilities": frozen(prepared)[0]}
+
+    return {"serving_default": serve, "encoded": encoded}
+
+
+def _text_signatures(model: Any, spec: TextInput, holder: Any) -> dict[str, Any]:
+    ids = tf.TensorSpec((None, spec.length), tf.int32, name="ids")
+    holder.frozen = frozen = _frozen(model, ids)
+
+    @tf.function(input_signature=[ids])  # type: ignore[untyped-decorator]
+    def prepared(ids: Any) -> dict[str, Any]:
+        return {"probabilities": frozen(ids)[0]}
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])  # type: ignore[untyped-decorator]
+    def serve(text: Any) -> dict[str, Any]:
+        return {"probabilities": frozen(text_graph.ids(text, spec))[0]}
+
+    return {"serving_default": serve, "prepared": prepared}
+
+
+def _string_signatures(model: Any, holder: Any) -> dict[str, Any]:
+    """For a model with string ops of its own; its tables cannot be frozen, so it is saved as it is."""
+    holder.model = model
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])  # type: ignore[untyped-decorator]
+    def serve(text: Any) -> dict[str, Any]:
+        return {"probabilities": model(text)}
+
+    return {"serving_default": serve}
+
+
+def _frozen(model: Any, spec: Any) -> Any:
+    """The model in inference mode as a concrete function without variables."""
+    call = tf.function(lambda inputs: model(inputs, training=False))
+    return convert_variables_to_constants_v2(call.get_concrete_function(spec), lower_control_flow=False)
+
+
+def _card_signature() -> Any:
+    """One string per row of any int32 request: batching refuses outputs without rows."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.int32, name="request")])  # type: ignore[untyped-decorator]
+    def describe(request: Any) -> dict[str, Any]:
+        return {"card": tf.fill(tf.shape(request), tf.constant(_CARD_TO_COME))}
+
+    return describe
+
+
+def write_card(folder: Path, card: str) -> None:
+    """Put the card's text where `write` left room for it; nothing else in the file changes.
+
+    The card holds measurements of the saved model itself, so it can only come after it.
+    """
+    path = folder / "saved_model.pb"
+    saved = protos.SavedModel.FromString(path.read_bytes())
+    places = [place for graph in saved.meta_graphs for place in _places(graph.graph_def)]
+    if not places:
+        raise ValueError("the saved model has no room for a card")
+    for place in places:
+        place[:] = [card.encode()]
+    path.write_bytes(saved.SerializeToString())
+    (folder / "fingerprint.pb").unlink(missing_ok=True)  # of the file as it was; readers do without
+
+
+def _places(graph: Any) -> list[Any]:
+    """The string values of all constants that wait for the card."""
+    nodes = [*graph.node, *(node for function in graph.library.function for node in function.node_def)]
+    values = [node.attr["value"].tensor.string_val for node in nodes if node.op == "Const"]
+    return [value for value in values if list(value) == [_CARD_TO_COME]]

@@ -1,0 +1,210 @@
+"""One training session: a recipe and its data go in, a published version comes out.
+
+    datasets -> recipe.build -> fit -> recipe.finish -> quality -> export
+
+`__main__.py` asks for it and prints what comes back.
+"""
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from serving import repository
+from serving.card import Dataset, ModelCard, Quality
+from serving.errors import BadInput, NoCard, NotFound
+from training import datasets, export, fit, parity, quality
+from training.datasets import SourceChoice
+from training.export import Candidate, Published
+from training.prepared_cache import PreparedData
+from training.progress import Progress
+from training.recipe import BuildContext, Recipe
+from training.sources import Source
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the caller wants trained, and how."""
+
+    recipe: Recipe
+    choice: SourceChoice = field(default_factory=SourceChoice)
+    name: str = ""
+    """Of the published model; empty: the recipe's."""
+    seed: int = 0
+    backbone_weights: str = ""
+    """Empty: the recipe's."""
+    models: Path = Path("models")
+    cache: Path = Path("data-cache")
+    trial: bool = False
+    """Train and export, but publish nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it."""
+
+    published: Published
+    quality: Quality
+    phases: tuple[fit.Phase, ...]
+    unreadable: tuple[str, ...]
+
+
+def train(order: Order, progress: Progress) -> Outcome:
+    """Train, measure, export and publish.
+
+    Raises:
+        ServingError: the data, the weights or the result will not do; nothing is published.
+        OSError: no space or no permission; nothing is published.
+    """
+    started, recipe = time.monotonic(), order.recipe
+    source = datasets.open_source(recipe.source, order.choice)
+    data = _load(recipe, source, order, progress)
+    if data.unreadable:
+        progress.say(f"{len(data.unreadable)} examples cannot be read and are left out: {data.folder}/unreadable.txt")
+    keras.utils.set_random_seed(order.seed)
+    model = recipe.build(_context(order, data))
+    check_outputs(model, data.labels, recipe.name)
+    run = fit.Run(recipe=recipe, data=data, seed=order.seed, cache=order.cache, progress=progress)
+    fit.fit(model, run)
+    model = recipe.finish(model) if recipe.finish else model
+    measured = quality.measure(fit.answers(model, data.test, recipe.input, progress), data.test.labels)
+    progress.say("Exporting, loading back and comparing with Keras")
+    details = _training_facts(order, run, time.monotonic() - started)
+    candidate = _candidate(order, model, data, source, measured, details)
+    published = export.publish(candidate, order.models, trial=order.trial)
+    return Outcome(published=published, quality=measured, phases=tuple(run.phases), unreadable=data.unreadable)
+
+
+def _load(recipe: Recipe, source: Source, order: Order, progress: Progress) -> PreparedData:
+    return datasets.load(
+        source, recipe.input, network=recipe.name, labels=recipe.labels, cache=order.cache, progress=progress
+    )
+
+
+def _context(order: Order, data: PreparedData) -> BuildContext:
+    return BuildContext(
+        input=order.recipe.input,
+        labels=data.labels,
+        train=data.train,
+        seed=order.seed,
+        backbone_weights=order.backbone_weights or order.recipe.backbone_weights,
+        settings=order.recipe.settings,
+        cache_dir=order.cache,
+    )
+
+
+def check_outputs(model: Any, labels: tuple[str, ...], name: str) -> None:
+    """Refuse a network whose outputs are not one per label.
+
+    Raises:
+        BadInput: names the first label without an output, or says how many outputs are left over.
+    """
+    outputs = model.output_shape[-1]
+    if outputs < len(labels):
+        raise BadInput(f"the label {labels[outputs]!r} has no output: {name} has {outputs} for {len(labels)} labels")
+    if outputs > len(labels):
+        raise BadInput(f"{name} has {outputs} outputs for {len(labels)} labels: the last label is {labels[-1]!r}")
+
+
+def _training_facts(order: Order, run: fit.Run, seconds: float) -> dict[str, Any]:
+    """How the version came to be, as JSON values, for its card."""
+    recipe = order.recipe
+    chosen = ("optimizer", "learning_rate", "schedule", "weight_decay", "label_smoothing", "epochs", "batch_size")
+    weights = order.backbone_weights or recipe.backbone_weights
+    return {
+        "recipe": recipe.name,
+        "seed": order.seed,
+        **{name: getattr(recipe, name) for name in chosen},
+        "settings": dict(recipe.settings),
+        "backbone_weights": Path(weights).name,
+        "phases": [
+            {"name": phase.name, "kept": phase.kept, "epochs": len(phase.epochs["loss"])}
+            | {name: round(values[-1], 5) for name, values in phase.epochs.items()}
+            for phase in run.phases
+        ],
+        "seconds": round(seconds, 1),
+    }
+
+
+def _candidate(
+    order: Order, model: Any, data: PreparedData, source: Source, measured: Quality, details: dict[str, Any]
+) -> Candidate:
+    recipe = order.recipe
+    return Candidate(
+        name=order.name or recipe.name,
+        model=model,
+        task=recipe.task,
+        labels=data.labels,
+        input=recipe.input,
+        dataset=describe(data, source),
+        quality=measured,
+        batches=parity.spread(data, recipe.input),
+        originals=data.originals,
+        training=details,
+        licence=recipe.licence,
+        limits=recipe.limits,
+    )
+
+
+def describe(data: PreparedData, source: Source) -> Dataset:
+    """The data set, for a card."""
+    sizes = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
+    return Dataset(name=source.dataset, source=source.kind, sha256=data.sha256, **sizes)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """Which published version to measure again, on which data."""
+
+    name: str
+    version: int | None = None
+    """None: the newest."""
+    recipe: Recipe | None = None
+    """The one it came from, for its source; None where the version was imported."""
+    choice: SourceChoice = field(default_factory=SourceChoice)
+    models: Path = Path("models")
+    cache: Path = Path("data-cache")
+
+
+def find_card(models: Path, name: str, version: int | None) -> tuple[Path, ModelCard]:
+    """The folder and the card of a published version, the newest if none is named.
+
+    Raises:
+        NotFound: no such model or version.
+        NoCard: it has no card, so nobody knows what it should answer.
+    """
+    there = repository.folders(models / name)
+    number = max(there, default=None) if version is None else version
+    if number is None or number not in there:
+        wanted = name if version is None else f"version {version} of {name}"
+        raise NotFound(
+            f"there is no {wanted} in {models}; it holds {', '.join(repository.models(models)) or 'nothing'}"
+        )
+    if (card := repository.read_card(there[number])) is None:
+        raise NoCard(f"version {number} of {name} has no card: `python -m training import` makes one")
+    return there[number], card
+
+
+def evaluate(question: Question, progress: Progress) -> tuple[ModelCard, Quality]:
+    """Measure a published version on the test split, answered by the code that serves it.
+
+    Raises:
+        ServingError: no such version, or the data will not do.
+    """
+    folder, card = find_card(question.models, question.name, question.version)
+    spec = question.recipe.source if question.recipe else datasets.unknown_source(card.dataset.name)
+    source = datasets.open_source(spec, question.choice)
+    data = datasets.load(
+        source, card.input, network=card.name, labels=card.labels, cache=question.cache, progress=progress
+    )
+    with progress.steps("Testing", len(data.test)) as advance:
+        answers = parity.serve(folder, fit.batches_of(data.test, card.input), card)
+        advance(len(data.test))
+    return card, quality.measure(answers, data.test.labels)
+
+
+def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:
+    """The recipe with another number of epochs, if one is given."""
+    return recipe if epochs is None else replace(recipe, epochs=epochs)
