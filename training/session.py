@@ -46,6 +46,8 @@ class Outcome:
     """What came of it."""
 
     published: Published
+    model: Any
+    """keras.Model: what was exported, as Keras has it."""
     quality: Quality
     phases: tuple[fit.Phase, ...]
     unreadable: tuple[str, ...]
@@ -74,7 +76,9 @@ def train(order: Order, progress: Progress) -> Outcome:
     details = _training_facts(order, run, time.monotonic() - started)
     candidate = _candidate(order, model, data, source, measured, details)
     published = export.publish(candidate, order.models, trial=order.trial)
-    return Outcome(published=published, quality=measured, phases=tuple(run.phases), unreadable=data.unreadable)
+    return Outcome(
+        published=published, model=model, quality=measured, phases=tuple(run.phases), unreadable=data.unreadable
+    )
 
 
 def _load(recipe: Recipe, source: Source, order: Order, progress: Progress) -> PreparedData:
