@@ -10,16 +10,17 @@ import os
 import platform
 import statistics
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 import grpc
 import numpy as np
-from clients.http_client import HttpClient
 from rich.console import Console
 from rich.table import Table
 
+from clients.http_client import HttpClient
 from serving.card import ImageInput, ModelCard
 from serving.preprocess.image import to_pixels
 from serving.wire import protos, tensors
@@ -97,9 +98,9 @@ def spells(
         path = f"/v1/models/{card.name}/classify"
         pictures_wanted = isinstance(card.input, ImageInput)
         kind, bodies = ("image/jpeg", pictures) if pictures_wanted else ("text/plain; charset=utf-8", reviews)
-        found.append(("HTTP classify", card.name, _each(lambda p=path, k=kind, b=bodies: _http(server, p, k, b))))
+        found.append(("HTTP classify", card.name, _each(partial(http_ask, server.gateway, path, kind, bodies))))
         if pictures_wanted:
-            found.append(("gRPC Predict", card.name, _each(lambda c=card: grpc_ask(server.grpc, c, pictures))))
+            found.append(("gRPC Predict", card.name, _each(partial(grpc_ask, server.grpc, card, pictures))))
     return found
 
 
@@ -107,15 +108,11 @@ def _each(make: Callable[[], Ask]) -> Sequence[Ask]:
     return [make() for _ in range(CONNECTIONS)]
 
 
-def _http(server: Slipway, path: str, kind: str, bodies: Sequence[bytes]) -> Ask:
-    return http_ask(server.gateway, path, kind, bodies)
-
-
 def grpc_ask(target: str, card: ModelCard, pictures: Sequence[bytes]) -> Ask:
     """A channel of its own that predicts prepared pictures, one a call."""
     assert isinstance(card.input, ImageInput)
     options = [("grpc.use_local_subchannel_pool", 1)]
-    call = grpc.insecure_channel(target, options).unary_unary(PREDICT)
+    call: Any = grpc.insecure_channel(target, options).unary_unary(PREDICT)
     requests = []
     for picture in pictures[:16]:
         request = protos.PredictRequest()
