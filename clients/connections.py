@@ -2,7 +2,7 @@
 
 Why not a library: urllib3 or httpx would be one more dependency in every service that asks us, for
 what takes a screen here. One host, no redirects, no cookies, no proxies, no streaming. What
-matters is here: reuse, one deadline over the whole exchange, and a second try at once when the
+matters is here: reuse, no wait beyond the deadline, and a second try at once when the
 server had closed a kept connection.
 """
 
@@ -127,13 +127,16 @@ class Connections:
 
 def _whole_body(connection: http.client.HTTPConnection, response: http.client.HTTPResponse, deadline: float) -> bytes:
     chunks, size = [], 0
-    while chunk := response.read(_CHUNK):
+    while chunk := response.read1(_CHUNK):  # Whatever has come, so that the deadline is looked at in between.
         chunks.append(chunk)
         size += len(chunk)
         if size > LONGEST_ANSWER:
             raise Unknown("the server's answer does not end")
         if connection.sock is not None:
             connection.sock.settimeout(_left(deadline))
+    if response.length:
+        raise http.client.IncompleteRead(b"", response.length)
+    response.close()  # read1 leaves it open, and the connection then refuses its next request.
     return b"".join(chunks)
 
 

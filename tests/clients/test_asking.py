@@ -1,12 +1,13 @@
 """What the library answers, over HTTP and gRPC alike, from real servers."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from clients.answers import Classification
-from clients.client import Client
+from clients.client import Client, Picture
 from clients.grpc_client import GrpcClient
 from clients.http_client import HttpClient
 from serving.card import ImageInput
@@ -20,7 +21,7 @@ from serving.errors import (
     UnsupportedKind,
 )
 from tests.clients.conftest import Servers
-from tests.preprocess.pictures import encoded, flat
+from tests.preprocess.pictures import encoded, flat, png
 
 RED, GREEN, BLUE = (encoded(flat(color), "JPEG") for color in ("red", "lime", "blue"))
 
@@ -58,7 +59,7 @@ def test_top_says_how_many_labels_come_back_best_first(client: Client) -> None:
 
 
 def test_a_bad_item_takes_its_own_place_and_spoils_no_other(client: Client, tmp_path: Path) -> None:
-    pictures = [RED, b"no picture", tmp_path / "missing", BLUE]
+    pictures: list[Picture] = [RED, b"no picture", tmp_path / "missing", BLUE]
     outcomes = list(client.classify_each(pictures, "tiny_image"))
 
     assert [type(outcome) for outcome in outcomes] == [Classification, BadInput, BadInput, Classification]
@@ -163,7 +164,7 @@ def test_a_model_without_a_card_is_a_refusal_that_says_how_to_make_one(no_card: 
 
 
 def test_a_picture_over_the_cap_is_refused_before_it_is_sent(servers: Servers) -> None:
-    huge = encoded(flat("red", 8000, 6000), "PNG")
+    huge = png(8000, 6000, color=2, body=zlib.compress(bytes(1000)))
 
     with GrpcClient(servers.grpc) as client, pytest.raises(TooMuchToProcess, match="8000x6000"):
         client.classify([huge], "tiny_image")
