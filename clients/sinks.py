@@ -18,6 +18,7 @@ from clients.answers import Classification
 from serving.errors import BadInput
 
 COLUMNS = ("item", "label", "probability", "model", "version")
+HEADER = ",".join(COLUMNS).encode()
 
 
 class Sink(Protocol):
@@ -108,7 +109,7 @@ class OutputFile:
             BadInput: the file cannot be read or written, or holds something else.
         """
         try:
-            kept = _whole_lines(path)
+            kept = _whole_lines(path, HEADER if as_csv else b'{"item": ')
             self.done = _items_in_csv(kept) if as_csv else _items_in_json(kept)
             self._file = path.open("a", encoding="utf-8", newline="")
             os.truncate(path, len(kept))
@@ -127,10 +128,14 @@ class OutputFile:
         self._file.close()
 
 
-def _whole_lines(path: Path) -> bytes:
-    """What stands in the file up to its last line end."""
+def _whole_lines(path: Path, opening: bytes) -> bytes:
+    """What stands in the file up to its last line end; a half line behind it must be one of ours."""
     held = path.read_bytes() if path.exists() else b""
-    return held[: held.rfind(b"\n") + 1]
+    kept = held[: held.rfind(b"\n") + 1]
+    half = held[len(kept) :]
+    if half[: len(opening)] != opening[: len(half)] and (not kept or opening != HEADER):
+        raise ValueError("it ends in a line of another kind")
+    return kept
 
 
 def _items_in_json(held: bytes) -> set[str]:
@@ -138,4 +143,6 @@ def _items_in_json(held: bytes) -> set[str]:
 
 
 def _items_in_csv(held: bytes) -> set[str]:
+    if held and not held.startswith(HEADER):
+        raise ValueError("its first row is not the header")
     return {str(row["item"]) for row in csv.DictReader(io.StringIO(held.decode(), newline=""), strict=True)}
