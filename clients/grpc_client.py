@@ -199,8 +199,7 @@ def _prepared(items: Items, card: ModelCard) -> tuple[dict[int, ServingError], d
     if not isinstance(card.input, ImageInput):
         texts = [item.encode() if isinstance(item, str) else item for item in items]
         return {}, {"text": np.array(texts, dtype=object)}
-    from serving.preprocess.image import to_pixels  # Pillow, which whoever sends texts alone need not have.
-
+    to_pixels = _preparation()
     failures: dict[int, ServingError] = {}
     pixels = []
     for place, item in enumerate(items):
@@ -209,6 +208,15 @@ def _prepared(items: Items, card: ModelCard) -> tuple[dict[int, ServingError], d
         except ServingError as error:
             failures[place] = error
     return failures, {"image": np.stack(pixels)} if pixels else {}
+
+
+def _preparation() -> Callable[[bytes, ImageInput], NDArray[Any]]:
+    """The preparation of pictures, loaded when the first one comes: who sends texts need not have Pillow."""
+    try:
+        from serving.preprocess.image import to_pixels
+    except ImportError as error:
+        raise Unimplemented(f"pictures over gRPC need `pip install pillow simplejpeg` here ({error})") from error
+    return to_pixels
 
 
 def _probabilities(outputs: Mapping[str, NDArray[Any]], card: ModelCard, rows: int) -> NDArray[Any]:

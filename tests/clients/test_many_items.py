@@ -123,3 +123,20 @@ def test_http_alone_brings_no_grpc() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.strip() == "False"
+
+
+def test_without_a_picture_library_the_refusal_says_what_to_install() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['simplejpeg'] = None\n"
+        "from clients import grpc_client\n"
+        "from serving.errors import Unimplemented\n"
+        "try:\n"
+        "    grpc_client._preparation()\n"
+        "except Unimplemented as error:\n"
+        "    print(error)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+
+    assert "pip install pillow simplejpeg" in done.stdout
