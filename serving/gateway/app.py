@@ -6,7 +6,6 @@ except admission. Failures become answers here and nowhere else.
 """
 
 import logging
-from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -19,6 +18,7 @@ from serving.gateway.lanes import GUARDED
 from serving.gateway.problems import BadItem, Reply
 from serving.gateway.routes import api
 from serving.gateway.services import Services, attach, build, exchange, services
+from serving.gateway.site import site
 from serving.gateway.upkeep import upkeep
 from serving.gateway.upstream import Upstream
 
@@ -43,6 +43,7 @@ def create_app(config: GatewayConfig, upstream: Upstream, ready_made: Services |
     app.url_map.strict_slashes = False
     app.register_blueprint(api)
     app.register_blueprint(upkeep)
+    app.register_blueprint(site)
     app.before_request(_begin)
     app.after_request(_end)
     app.register_error_handler(ServingError, _serving_error)
@@ -79,8 +80,7 @@ def _authorize(current: Exchange) -> None:
 
 def _end(response: Response) -> Response:
     response.headers["x-request-id"] = exchange().request_id
-    if "content-security-policy" not in response.headers:
-        response.headers["x-content-type-options"] = "nosniff"
+    response.headers["x-content-type-options"] = "nosniff"
     return response
 
 
@@ -135,7 +135,7 @@ def _surprise(error: Exception) -> Response:
     current = exchange()
     current.code = "INTERNAL"
     log.exception("request %s failed", current.request_id, exc_info=error)
-    document: dict[str, Any] = problems.document(
+    document = problems.document(
         500,
         "Internal error",
         "this is a fault of the server; its log has more under the request id",

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from serving.card import ModelCard
 from serving.errors import DeadlineExceeded, NotFound, ServingError
 from serving.gateway.bodies import Body
+from serving.gateway.documents import Prediction, Ranked
 from serving.gateway.exchange import Exchange
 from serving.gateway.prepare import Prepared, prepare
 from serving.gateway.upstream import Upstream
@@ -97,11 +98,11 @@ def _probabilities(outputs: dict[str, NDArray[Any]], card: ModelCard, rows: int)
     return found
 
 
-def ranking(row: NDArray[Any], labels: tuple[str, ...], top: int) -> dict[str, Any]:
+def ranking(row: NDArray[Any], labels: tuple[str, ...], top: int) -> Prediction:
     """The best labels of one row of probabilities, best first; of equals the first in the card's order."""
     order = np.argsort(-row, kind="stable")[:top].tolist()
-    best = [{"label": labels[place], "probability": round(float(row[place]), DIGITS)} for place in order]
-    return {**best[0], "top": best}
+    best: list[Ranked] = [{"label": labels[place], "probability": round(float(row[place]), DIGITS)} for place in order]
+    return {"label": best[0]["label"], "probability": best[0]["probability"], "top": best}
 
 
 @dataclass(slots=True)

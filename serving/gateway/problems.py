@@ -6,11 +6,12 @@ so that all have one form. What a failure means stands in `serving/errors.py`.
 
 import math
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
 from serving.errors import ServingError, gateway_status
+from serving.gateway.documents import Problem
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -36,7 +37,7 @@ RETRY_STATUSES = frozenset({429, 503, 504})
 """Answers that always say when to come back."""
 
 
-def members(error: ServingError, request_id: str, index: int | None = None) -> dict[str, Any]:
+def members(error: ServingError, request_id: str, index: int | None = None) -> Problem:
     """The document of one failure."""
     name = type(error).__name__
     return document(gateway_status(error), _words(name), error.message, request_id, index, slug(name))
@@ -44,19 +45,21 @@ def members(error: ServingError, request_id: str, index: int | None = None) -> d
 
 def document(
     status: int, title: str, detail: str, request_id: str, index: int | None = None, kind: str = ""
-) -> dict[str, Any]:
+) -> Problem:
     """The members of a problem; `type` leads to its entry in the documentation page."""
-    found: dict[str, Any] = {
+    found: Problem = {
         "type": f"/docs#{kind or slug(title)}",
         "title": title,
         "status": status,
         "detail": detail,
         "request_id": request_id,
     }
-    return found if index is None else found | {"index": index}
+    if index is not None:
+        found["index"] = index
+    return found
 
 
-def reply(problem: dict[str, Any], retry_after_s: float | None = None) -> Reply:
+def reply(problem: Problem, retry_after_s: float | None = None) -> Reply:
     """The problem as an answer; Retry-After in whole seconds where the status asks for one."""
     body = orjson.dumps(problem)
     headers: Headers = [

@@ -3,14 +3,12 @@
 Opening bodies is `bodies.py`'s, the journey to the model `classify.py`'s, failures `app.py`'s.
 """
 
-from typing import Any
-
 import orjson
 from flask import Blueprint, Response, request
 
 from serving.card import ModelCard
 from serving.errors import BadInput, Code, NoCard, NotFound
-from serving.gateway import problems
+from serving.gateway import documents, problems
 from serving.gateway.access_log import ms
 from serving.gateway.bodies import Body, read_body
 from serving.gateway.classify import Answer, Question, classify, ranking
@@ -80,20 +78,20 @@ def encoded(asked: Question, answer: Answer, current: Exchange) -> Response:
     before = current.total_s()
     rows = iter(answer.probabilities)
     failures = answer.prepared.failures
-    predictions: list[dict[str, Any]] = []
+    predictions: list[documents.Prediction | documents.Failed] = []
     for index in range(len(failures) + len(answer.prepared.rows)):
         if index in failures:
             predictions.append({"error": problems.members(failures[index], current.request_id, index)})
         else:
             predictions.append(ranking(next(rows), answer.card.labels, asked.top))
     current.encode_s = current.total_s() - before
-    timing = {
+    timing: documents.Timing = {
         "decode": ms(current.decode_s),
         "queue": ms(current.queue_s),
         "predict": ms(current.predict_s),
         "total": ms(current.total_s()),
     }
-    document = {
+    document: documents.Classification = {
         "model": asked.model,
         "version": answer.card.version,
         "predictions": predictions,
@@ -106,8 +104,8 @@ def encoded(asked: Question, answer: Answer, current: Exchange) -> Response:
 @api.get("")
 def list_models() -> Response:
     """Every model with its task and labels, its versions and their states."""
-    found = [_summary(status) for status in services().upstream.models()]
-    return Response(orjson.dumps({"models": found}), mimetype="application/json")
+    document: documents.Listing = {"models": [_summary(status) for status in services().upstream.models()]}
+    return Response(orjson.dumps(document), mimetype="application/json")
 
 
 @api.get("/<model>")
@@ -118,29 +116,33 @@ def show_model(model: str) -> Response:
         raise NotFound(f"there is no model {model}; GET /v1/models lists what there is")
     exchange().model = model
     card = _card(model)
-    document = {
+    document: documents.Model = {
         "model": model,
         "state": status.versions[0].state if not status.available else "AVAILABLE",
         "version": status.available[0] if status.available else None,
         "version_labels": status.labels,
-        "card": None if card is None else orjson.Fragment(card.to_json(indent=None)),
+        "card": card,
         "model_version_status": [as_tensorflow_serving(entry) for entry in status.versions],
     }
     return Response(orjson.dumps(document), mimetype="application/json")
 
 
-def _summary(status: ModelStatus) -> dict[str, Any]:
+def _summary(status: ModelStatus) -> documents.ModelSummary:
     card = _card(status.name)
     return {
         "name": status.name,
         "task": None if card is None else card.task,
-        "labels": None if card is None else card.labels,
+        "labels": None if card is None else list(card.labels),
         "version_labels": status.labels,
-        "versions": [
-            {"version": entry.version, "state": entry.state} | ({"error": entry.message} if entry.message else {})
-            for entry in status.versions
-        ],
+        "versions": [_version(entry) for entry in status.versions],
     }
+
+
+def _version(entry: VersionState) -> documents.Version:
+    found: documents.Version = {"version": entry.version, "state": entry.state}
+    if entry.message:
+        found["error"] = entry.message
+    return found
 
 
 def _card(model: str) -> ModelCard | None:
@@ -150,7 +152,7 @@ def _card(model: str) -> ModelCard | None:
         return None
 
 
-def as_tensorflow_serving(entry: VersionState) -> dict[str, Any]:
+def as_tensorflow_serving(entry: VersionState) -> documents.ServingVersion:
     """One version as TensorFlow Serving's REST status says it."""
-    status = {"error_code": CODES.get(entry.code, "UNKNOWN"), "error_message": entry.message}
+    status: documents.ServingStatus = {"error_code": CODES.get(entry.code, "UNKNOWN"), "error_message": entry.message}
     return {"version": str(entry.version), "state": entry.state, "status": status}

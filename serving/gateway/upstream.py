@@ -21,7 +21,7 @@ class VersionState:
 
     version: int
     state: str
-    """START, LOADING, AVAILABLE, UNLOADING or END."""
+    """START, LOADING, AVAILABLE, UNLOADING or END; UNKNOWN for what another server may say."""
     code: int = 0
     """Canonical code of the last failure, 0 if none."""
     message: str = ""
