@@ -24,6 +24,9 @@ Compute = Callable[[Tensors], Arrays]
 
 FLOAT_VECTOR = TensorSpec(dtypes.FLOAT, (-1,), "x:0")
 STRING_VECTOR = TensorSpec(dtypes.STRING, (-1,), "examples:0")
+ASLEEP: list[int] = []
+"""One entry for each run of a sleeper that is under way."""
+
 MATRIX = TensorSpec(dtypes.FLOAT, (-1, -1), "m:0")
 
 
@@ -92,7 +95,11 @@ def sleeper() -> LoadedModel:
     """Answers after as many seconds as its input says."""
 
     def sleep(inputs: Tensors) -> Arrays:
-        time.sleep(float(inputs["seconds"].max()))
+        ASLEEP.append(1)
+        try:
+            time.sleep(float(inputs["seconds"].max()))
+        finally:
+            ASLEEP.pop()
         return {"slept": inputs["seconds"]}
 
     signature = Signature("serving_default", {"seconds": FLOAT_VECTOR}, {"slept": FLOAT_VECTOR})

@@ -98,7 +98,7 @@ def test_defaults_of_a_signature_fill_what_is_left_out(grpc: Grpc) -> None:
 
 def test_an_extra_name_beside_defaults_is_an_invalid_name() -> None:
     spec = TensorSpec(1, (-1,), "t:0")
-    ten = np.float32([10])
+    ten = np.array([10], np.float32)
     signature = Signature("s", {"a": spec, "b": spec}, {"y": spec}, defaults={"b": ten})
 
     with pytest.raises(ServingError, match=r"Inputs contains invalid name\. Used request inputs: \{a\}\."):
@@ -116,7 +116,7 @@ def test_a_signature_without_inputs_is_called_with_none(grpc: Grpc) -> None:
     ("proto", "expected"),
     [
         pytest.param({"float_val": [1, 2, 3]}, [1, 2, 3], id="typed values"),
-        pytest.param({"tensor_content": np.float32([1, 2, 3]).tobytes()}, [1, 2, 3], id="content"),
+        pytest.param({"tensor_content": np.array([1, 2, 3], np.float32).tobytes()}, [1, 2, 3], id="content"),
         pytest.param({"float_val": [1, 2]}, [1, 2, 2], id="the last value repeats"),
         pytest.param({}, [0, 0, 0], id="nothing is zeros"),
         pytest.param({"float_val": [1, 2, 3, 4]}, [1, 2, 3], id="a surplus is dropped"),
@@ -238,7 +238,7 @@ def test_every_numeric_type_is_carried_both_ways(grpc: Grpc) -> None:
 
 def test_strings_are_bytes_and_never_decoded(grpc: Grpc) -> None:
     proto = grpc.call(
-        "PredictionService/Predict", predict_request("tiny_image", {"request": np.int32([0, 0])}, signature="card")
+        "PredictionService/Predict", predict_request("tiny_image", {"request": np.zeros(2, np.int32)}, signature="card")
     ).outputs["card"]
 
     assert proto.dtype == 7

@@ -246,12 +246,19 @@ def test_no_request_fails_while_versions_come_and_go(running: ModelServer, tmp_p
     threads = [threading.Thread(target=ask) for ask in (ask_over_grpc, ask_over_grpc, ask_over_rest)]
     for thread in threads:
         thread.start()
+    newest = 1
+
+    def answers_from_the_newest() -> bool:
+        return running.manager.find("a", None, None).version == newest
+
     for version in range(2, 12):
         publish(tmp_path, "a", version)
-        until(lambda newest=version: running.manager.find("a", None, None).version == newest)
+        newest = version
+        until(answers_from_the_newest)
         if version % 4 == 0:
             (tmp_path / f"a/{version}").rmdir()
-            until(lambda: running.manager.find("a", None, None).version < version)  # noqa: B023
+            newest = version - 1
+            until(answers_from_the_newest)
     stop.set()
     for thread in threads:
         thread.join()
