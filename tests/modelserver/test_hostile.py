@@ -1,0 +1,227 @@
+"""Callers that mean harm, or are broken: each is answered or dropped, and nobody else notices."""
+
+import contextlib
+import random
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import grpc as grpc_library
+import pytest
+
+from serving.modelserver.server import ModelServer
+from tests.modelserver.asking import Grpc, Rest, grpc_to, predict_request, rest_to
+from tests.modelserver.stand_ins import ASLEEP
+from tests.modelserver.waiting import until
+
+ONE = {"instances": [1.0]}
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+HEAD = b"POST /v1/models/doubler:predict HTTP/1.1\r\nHost: x\r\n"
+
+
+def others_are_served(server: ModelServer) -> None:
+    """A fresh caller on each door is answered."""
+    with rest_to(server) as rest, grpc_to(server) as channel:
+        assert rest.predict("doubler", ONE).json == {"predictions": [2.0]}
+        assert channel.predict(predict_request("doubler", {"x": [1.0]}))["y"].tolist() == [2]
+
+
+@contextlib.contextmanager
+def connections(port: int | None, count: int) -> Iterator[list[socket.socket]]:
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(socket.create_connection(("127.0.0.1", port or 0))) for _ in range(count)]
+
+
+def answer_of(connection: socket.socket) -> bytes:
+    """All that comes until the server closes."""
+    connection.settimeout(20)
+    parts = []
+    with contextlib.suppress(ConnectionResetError):
+        while part := connection.recv(65536):
+            parts.append(part)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(HEAD + b"Content-Length: 100\r\n\r\n{", b"408", id="half a body"),
+        pytest.param(HEAD + b"Content-", b"408", id="half a head"),
+        pytest.param(b"G", b"408", id="one byte"),
+    ],
+)
+def test_slow_senders_are_told_off_and_others_are_served(
+    stand_in_server: ModelServer, sent: bytes, status: bytes
+) -> None:
+    with connections(stand_in_server.rest_port, 100) as stalled:
+        for connection in stalled:
+            connection.sendall(sent)
+        others_are_served(stand_in_server)
+        for connection in stalled:
+            assert answer_of(connection).split()[1] == status
+    others_are_served(stand_in_server)
+
+
+def test_a_thousand_idle_connections_harm_nobody(stand_in_server: ModelServer) -> None:
+    with connections(stand_in_server.rest_port, 1000), connections(stand_in_server.grpc_port, 500):
+        others_are_served(stand_in_server)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"GET /v1/models/x HTTP/9.9\r\n\r\n", b"400", id="another protocol"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"400", id="TLS"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400", id="HTTP/2"),
+        pytest.param(b"GET /v1/\xff\xfe HTTP/1.1\r\nHost: x\r\n\r\n", b"400", id="a path that is no text"),
+        pytest.param(HEAD + b"Content-Length: -5\r\n\r\n", b"400", id="a negative length"),
+        pytest.param(HEAD + b"Content-Length: 99999999999999\r\n\r\n", b"413", id="a hundred terabytes announced"),
+        pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"400", id="a chunk of no size"),
+        pytest.param(HEAD + b"X: " + b"y" * 200_000 + b"\r\n\r\n", b"431", id="a long head"),
+        pytest.param(b"GET /" + b"a" * 200_000, b"431", id="a path without end"),
+    ],
+)
+def test_what_is_not_a_request_is_refused(stand_in_server: ModelServer, sent: bytes, status: bytes) -> None:
+    with connections(stand_in_server.rest_port, 1) as (connection,):
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(sent)
+        answer = answer_of(connection)
+    assert answer == b"" or answer.split()[1] == status
+    others_are_served(stand_in_server)
+
+
+def test_callers_that_hang_up_leave_nothing_behind(stand_in_server: ModelServer) -> None:
+    body = b'{"instances": [0.2]}'
+    request = b"POST /v1/models/sleeper:predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
+    for sent in (request, request + body, request + body[:5]):
+        with connections(stand_in_server.rest_port, 20) as leaving:
+            for connection in leaving:
+                connection.sendall(sent)
+    until(lambda: not ASLEEP)
+    others_are_served(stand_in_server)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"[" * 200_000,
+        b'{"instances": ' + b"[" * 200_000 + b"]" * 200_000 + b"}",
+        b'{"a":' * 100_000,
+        b"\xff\xfe\xfd",
+        b'{"instances": ["\xed\xa0\x80"]}',
+        b'{"instances": [1], "instances": [2.0, 3.0]}',
+        b'{"instances": [' + b"9" * 100_000 + b"]}",
+        b'{"instances": [1e999999999]}',
+        b'{"signature_name": "\\u0000\\ud800", "instances": [1]}',
+    ],
+    ids=[
+        "open lists",
+        "deep lists",
+        "open objects",
+        "no text",
+        "a surrogate",
+        "a key twice",
+        "digits",
+        "a power",
+        "a name",
+    ],
+)
+def test_json_that_means_harm_is_answered(stand_in_rest: Rest, body: bytes) -> None:
+    answer = stand_in_rest.predict("doubler", body)
+
+    assert answer.status in (200, 400)
+    assert answer.json
+    assert stand_in_rest.predict("doubler", ONE).status == 200
+
+
+def test_random_bytes_are_never_a_server_error_over_rest(stand_in_rest: Rest) -> None:
+    dice = random.Random(7)
+    seed = b'{"signature_name": "serving_default", "instances": [{"x": [1.0, {"b64": "YQ=="}, "s", null]}]}'
+    for _ in range(300):
+        body = bytearray(seed)
+        for _ in range(dice.randint(1, 6)):
+            body[dice.randrange(len(body))] = dice.randrange(256)
+        verb = dice.choice(("predict", "classify", "regress"))
+        assert stand_in_rest.post(f"/v1/models/doubler:{verb}", bytes(body)).status in (200, 400, 501)
+
+
+def test_random_bytes_are_an_invalid_argument_over_grpc(stand_in_grpc: Grpc) -> None:
+    dice = random.Random(7)
+    seed = predict_request("doubler", {"x": [1.0, 2.0]}).SerializeToString()
+    call: Any = stand_in_grpc.channel.unary_unary(PREDICT)
+    codes = set()
+    for _ in range(300):
+        body = bytearray(seed)
+        for _ in range(dice.randint(1, 6)):
+            body[dice.randrange(len(body))] = dice.randrange(256)
+        try:
+            call(bytes(body), timeout=10)
+        except grpc_library.RpcError as error:
+            codes.add(error.code().name)
+    assert codes <= {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
+
+
+def test_callers_that_open_grpc_calls_and_send_nothing_hold_up_nobody(stand_in_server: ModelServer) -> None:
+    never = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        never.wait(30)
+        yield from ()
+
+    channels = [grpc_to(stand_in_server) for _ in range(4)]
+    stalled = []
+    for channel in channels:
+        call: Any = channel.channel.stream_unary(PREDICT)
+        stalled += [call.future(nothing()) for _ in range(50)]
+    others_are_served(stand_in_server)
+    for future in stalled:
+        future.cancel()
+    never.set()
+    for channel in channels:
+        channel.channel.close()
+    others_are_served(stand_in_server)
+
+
+def http2(*frames: tuple[int, int, int, bytes]) -> bytes:
+    """The preface of HTTP/2 and frames of type, flags, stream and payload."""
+    parts = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
+    for kind, flags, stream, payload in ((4, 0, 0, b""), *frames):
+        parts.append(struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload)
+    return b"".join(parts)
+
+
+def predict_headers() -> bytes:
+    """HPACK literals, without indexing."""
+    fields = {
+        ":method": "POST",
+        ":scheme": "http",
+        ":path": PREDICT,
+        ":authority": "x",
+        "content-type": "application/grpc",
+        "te": "trailers",
+    }
+    return b"".join(
+        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in fields.items()
+    )
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pytest.param(b"\x00\x7f\xff\xff\xff", id="two gigabytes announced"),
+        pytest.param(b"\x00\xff\xff\xff\xff", id="four gigabytes announced"),
+        pytest.param(b"\x01\x00\x00\x00\x05hello", id="compressed by nothing known"),
+        pytest.param(b"\x00\x00", id="a truncated frame"),
+    ],
+)
+def test_grpc_frames_that_mean_harm_cost_their_caller_only(stand_in_server: ModelServer, payload: bytes) -> None:
+    with connections(stand_in_server.grpc_port, 10) as hostile:
+        for connection in hostile:
+            connection.sendall(http2((1, 4, 1, predict_headers()), (0, 0, 1, payload)))
+        others_are_served(stand_in_server)
+        for connection in hostile:
+            connection.sendall(http2()[:7] * 100)
+    others_are_served(stand_in_server)
