@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tests.saved_models.graph import placeholder, save, signature
@@ -173,6 +174,26 @@ def dense(version: Path) -> None:
     save(version, build)
 
 
+def convolutions(version: Path) -> None:
+    """A picture network in small: uint8 [-1, 24, 24, 3] to five probabilities, weights drawn from seed 7."""
+    random = np.random.default_rng(7)
+
+    def weights(*shape: int) -> Any:
+        return tf.constant(random.normal(0, 0.5, shape).astype(np.float32))
+
+    def build() -> Mapping[str, Any]:
+        image = placeholder("image", tf.uint8, [None, 24, 24, 3])
+        x = tf.cast(image, tf.float32) / 127.5 - 1.0
+        x = tf.nn.relu6(tf.nn.conv2d(x, weights(3, 3, 3, 8), 2, "SAME") + weights(8))
+        x = tf.nn.depthwise_conv2d(x, weights(3, 3, 8, 1), [1, 1, 1, 1], "SAME")
+        x = tf.nn.relu6(x * weights(8) + weights(8))
+        x = tf.nn.max_pool2d(tf.nn.conv2d(x, weights(1, 1, 8, 16), 1, "VALID"), 2, 2, "VALID")
+        logits = tf.matmul(tf.reduce_mean(x, [1, 2]), weights(16, 5)) + weights(5)
+        return {"serving_default": signature({"image": image}, {"probabilities": tf.nn.softmax(logits)})}
+
+    save(version, build)
+
+
 def slow(version: Path) -> None:
     """Y = 2 x, after as many rounds of a 64x64 product as the largest x says: works about as long as asked."""
 
@@ -203,5 +224,6 @@ BUILDERS: Mapping[str, Callable[[Path], None]] = {
     "no_inputs": no_inputs,
     "row_sums": row_sums,
     "dense": dense,
+    "convolutions": convolutions,
     "slow": slow,
 }

@@ -13,7 +13,7 @@ class Drain:
     def __init__(self) -> None:
         self._condition = threading.Condition()
         self._under_way = 0
-        self._closed = False
+        self.closed = False
 
     @contextlib.contextmanager
     def use(self) -> Iterator[None]:
@@ -23,7 +23,7 @@ class Drain:
             Unavailable: it was closed.
         """
         with self._condition:
-            if self._closed:
+            if self.closed:
                 raise Unavailable("This version was unloaded; ask again for the newest")
             self._under_way += 1
         try:
@@ -37,6 +37,6 @@ class Drain:
     def close(self) -> bool:
         """Refuse new runs and wait for the rest; True the first time, when the caller is to free what is guarded."""
         with self._condition:
-            first, self._closed = not self._closed, True
+            first, self.closed = not self.closed, True
             self._condition.wait_for(lambda: not self._under_way)
         return first

@@ -37,6 +37,11 @@ class Pool(Generic[T]):
         self._lock = threading.Lock()
         self.size = len(self._free)
 
+    @property
+    def waiting(self) -> int:
+        """How many threads wait for one."""
+        return len(self._waiting)
+
     @contextmanager
     def one(self) -> Iterator[T]:
         """Any of them, as soon as those who came earlier have had theirs; the last one used if there is a choice."""

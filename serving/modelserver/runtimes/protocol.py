@@ -52,7 +52,7 @@ class RuntimeOptions:
     precision: Precision = "auto"
     """auto: bfloat16 where the CPU has it and the version's card allows it, else float32."""
     streams: int = 0
-    """Runs that OpenVINO computes side by side; 0: one per two cores or so, from the machine."""
+    """Runs that OpenVINO computes side by side; 0: one per two cores, but two where there are two cores."""
     threads: int = 0
     """Threads that OpenVINO computes with, all streams together; 0: one per core this process may use."""
     tags: frozenset[str] = frozenset({"serve"})
