@@ -79,12 +79,15 @@ def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: st
     """Run both until told to stop: the gateway drains first, then the model server; returns the exit code."""
     with ModelServer(config) as server:
         upstream = EmbeddedUpstream(server.manager)
-        gateway = Gateway(gateway_config, upstream).start()
-        for line in welcome(upstream, server, gateway, example_photo):
-            click.echo(line)
-        click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops it.")
-        sys.stdout.flush()
-        return gateway.run()
+        gateway = Gateway(gateway_config, upstream)
+
+        def announce() -> None:
+            for line in welcome(upstream, server, gateway, example_photo):
+                click.echo(line)
+            click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops it.")
+            sys.stdout.flush()
+
+        return gateway.run(announce)
 
 
 def welcome(upstream: EmbeddedUpstream, server: ModelServer, gateway: Gateway, photo: str) -> list[str]:
