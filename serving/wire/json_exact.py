@@ -1,62 +1,70 @@
-r"""The parser for JSON that is unusual or wrong: every token and every error as RapidJSON has them.
+r"""A parser written out token by token, so that every error has RapidJSON's words and place.
 
-json_text.py comes here only with what a fast parser refused: NaN, Infinity, Inf and their negatives,
-text after the closing brace (ignored), a byte order mark, nesting deeper than a recursive parser likes,
-strings that are not UTF-8, and errors. Runs of plain numbers still go through C.
+json_unusual.py comes here with the part of a text in which something is wrong, or with a whole small
+text that no quick parser takes: Inf and -NaN, deep nesting, strings that are not UTF-8. Slow: 1 s a megabyte.
 
 Source: rapidjson/reader.h with kParseNanAndInfFlag, kParseIterativeFlag and kParseStopWhenDoneFlag.
 """
 
-import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from serving.errors import BadInput
 
-_BLANK = re.compile(rb"[ \t\n\r]*")
-_PLAIN_STRING = re.compile(rb'"([^"\\\x00-\x1f]*)"')
-_PLAIN_PART = re.compile(rb'[^"\\\x00-\x1f]*')
-_WHOLE = re.compile(rb"-?(?:0|[1-9][0-9]*)")
-_DIGITS = re.compile(rb"[0-9]+")
-_HEX = re.compile(rb"[0-9A-Fa-f]{4}")
-_NUMBER_LIST = re.compile(rb"\[[-+0-9.eE,NaIinfty \t\n\r]*\]")
-_UNUSUAL_NUMBER = re.compile(rb"[0-9]{19}|[eE]\+?[0-9]{3}")
-_ESCAPES = {b'"': b'"', b"\\": b"\\", b"/": b"/", b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-_LITERALS: dict[bytes, tuple[bytes, Any]] = {
-    b"t": (b"true", True),
-    b"f": (b"false", False),
-    b"n": (b"null", None),
-}
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BLANK = re.compile(r"[ \t\n\r]*")
+_PLAIN_STRING = re.compile(r'"([^"\\\x00-\x1f]*)"')
+_PLAIN_PART = re.compile(r'[^"\\\x00-\x1f]*')
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_DIGITS = re.compile(r"[0-9]+")
+_HEX = re.compile(r"[0-9A-Fa-f]{4}")
+_ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+_LITERALS: dict[str, tuple[str, Any]] = {"t": ("true", True), "f": ("false", False), "n": ("null", None)}
+
+Container = list[Any] | dict[str, Any]
+Shortcut = Callable[[str, int], tuple[Any, int]]
+"""Reads a whole container from a place on and says where it ends; ValueError if it cannot."""
 
 
-def parse_exactly(body: bytes) -> Any:
-    """The first JSON value in a text.
-
-    Raises:
-        BadInput: `JSON Parse error: <what> at offset: <bytes>`.
-    """
-    end = body.find(0)  # RapidJSON takes a zero byte for the end of the text
-    return _Reader(body if end < 0 else body[:end]).read()
+def number(digits: str) -> int | float:
+    """A whole number as RapidJSON keeps it: exact within 64 bits, else a double; infinite if beyond that too."""
+    if len(digits) <= 20 and -(2**63) <= (whole := int(digits)) < 2**64:
+        return whole
+    return float(digits)
 
 
-class _Reader:
+class Reader:
     """A text and how far it has been read. Open containers lie on a list, not on the call stack."""
 
-    def __init__(self, text: bytes) -> None:
+    def __init__(self, text: str, at: int = 0, shortcut: Shortcut | None = None) -> None:
+        """Args: text: without bytes of zero. at: where to start. shortcut: for containers known to be right."""
         self.text = text
-        self.at = len(_BYTE_ORDER_MARK) if text.startswith(_BYTE_ORDER_MARK) else 0
+        self.at = at
+        self.shortcut = shortcut
         self.names: list[str] = []
         """Of the members under way, outermost first."""
 
     def read(self) -> Any:
-        if self._peek() in (b"", b",", b":", b"]", b"}"):
+        """The one value of the text; what follows it is not looked at."""
+        if self._peek() in ("", ",", ":", "]", "}"):
             raise self._error("The document is empty.")
-        unfinished: list[list[Any] | dict[str, Any]] = []
+        return self._finish([])
+
+    def resume(self, container: Container) -> Any:
+        """The rest of a container, from the bracket that opens it or a comma between its members on."""
+        opened = self.text[self.at] in "[{"
+        if opened:
+            self.at += 1
+        if self._enter(container) if opened else self._has_more(container):
+            return self._finish([container])
+        return container
+
+    def _finish(self, unfinished: list[Container]) -> Any:
+        """Read a value and then all that is needed to close the containers that it stands in."""
         while True:
-            value = self._begin()
-            if self.text[self.at - 1] in b"[{" and isinstance(value, list | dict) and self._enter(value):
+            value, is_open = self._begin()
+            if is_open and self._enter(value):
                 unfinished.append(value)
                 continue
             while unfinished:
@@ -72,75 +80,71 @@ class _Reader:
                 return value
 
     def _error(self, what: str, offset: int | None = None) -> BadInput:
-        return BadInput(f"JSON Parse error: {what} at offset: {self.at if offset is None else offset}")
+        before = self.text[: self.at if offset is None else offset]
+        return BadInput(f"JSON Parse error: {what} at offset: {len(before.encode('utf-8', 'surrogateescape'))}")
 
-    def _peek(self) -> bytes:
-        """The next byte that is not blank; empty at the end."""
+    def _peek(self) -> str:
+        """The next character that is not blank; empty at the end."""
         self.at = _end(_BLANK, self.text, self.at)
         return self.text[self.at : self.at + 1]
 
-    def _begin(self) -> Any:
-        """A whole scalar or list of numbers, or a container of which only the bracket has been read."""
+    def _begin(self) -> tuple[Any, bool]:
+        """A whole value, or a container of which only the bracket has been read, and whether it is that."""
         match self._peek():
-            case b'"':
-                return self._string().decode("utf-8", "surrogateescape")
-            case b"{":
-                self.at += 1
-                return {}
-            case b"[":
-                return self._number_list()
-            case b"t" | b"f" | b"n" as first:
+            case '"':
+                return self._string(), False
+            case "{" | "[" as bracket:
+                return self._container(bracket)
+            case "t" | "f" | "n" as first:
                 word, value = _LITERALS[first]
                 self._word(word)
-                return value
+                return value, False
             case _:
-                return self._number()
+                return self._number(), False
 
-    def _enter(self, container: list[Any] | dict[str, Any]) -> bool:
+    def _container(self, bracket: str) -> tuple[Container, bool]:
+        if self.shortcut:
+            try:
+                value, self.at = self.shortcut(self.text, self.at)
+            except (ValueError, RecursionError, OverflowError):
+                self.shortcut = None  # this is where it is wrong; trying again within would take square time
+            else:
+                return value, False
+        self.at += 1
+        return ([] if bracket == "[" else {}), True
+
+    def _enter(self, container: Container) -> bool:
         """Step into a container just opened, up to its first value; False if it is empty and closed."""
-        if self._peek() == (b"]" if isinstance(container, list) else b"}"):
+        if self._peek() == ("]" if isinstance(container, list) else "}"):
             self.at += 1
             return False
         if isinstance(container, dict):
             self._name()
         return True
 
-    def _has_more(self, container: list[Any] | dict[str, Any]) -> bool:
+    def _has_more(self, container: Container) -> bool:
         """Step over the comma to the next value, or over the closing bracket."""
-        following, close = self._peek(), b"]" if isinstance(container, list) else b"}"
-        if following not in (b",", close):
+        following, close = self._peek(), "]" if isinstance(container, list) else "}"
+        if following not in (",", close):
             raise self._error(
                 "Missing a comma or ] after an array element."
-                if close == b"]"
+                if close == "]"
                 else "Missing a comma or } after an object member."
             )
         self.at += 1
-        if following == b"," and isinstance(container, dict):
+        if following == "," and isinstance(container, dict):
             self._name()
-        return following == b","
+        return following == ","
 
     def _name(self) -> None:
-        if self._peek() != b'"':
+        if self._peek() != '"':
             raise self._error("Missing a name for object member.")
-        self.names.append(self._string().decode("utf-8", "replace"))
-        if self._peek() != b":":
+        self.names.append(self._string().encode(errors="replace").decode())  # bytes that are no UTF-8 are no name
+        if self._peek() != ":":
             raise self._error("Missing a colon after a name of object member.")
         self.at += 1
 
-    def _number_list(self) -> list[Any]:
-        found = _NUMBER_LIST.match(self.text, self.at)
-        if found and not _UNUSUAL_NUMBER.search(found[0]):
-            try:
-                numbers: list[Any] = json.loads(found[0])
-            except ValueError:
-                pass  # read it number by number, to find out where it is wrong
-            else:
-                self.at = found.end()
-                return numbers
-        self.at += 1
-        return []
-
-    def _word(self, word: bytes, *, or_just: int = 0) -> int:
+    def _word(self, word: str, *, or_just: int = 0) -> int:
         """Step over a word, or over only `or_just` bytes of it if the rest does not follow at all."""
         rest = self.text[self.at : self.at + len(word)]
         same = next((n for n, (want, have) in enumerate(zip(word, rest, strict=False)) if want != have), len(rest))
@@ -157,19 +161,17 @@ class _Reader:
         self.at = whole.end()
         fraction = self._fraction_or_exponent()
         digits = self.text[start : self.at]
-        if not fraction and len(digits) <= 20 and -(2**63) <= int(digits) < 2**64:
-            return int(digits)
-        number = float(digits)
-        if math.isinf(number):
+        value = float(digits) if fraction else number(digits)
+        if math.isinf(value):
             raise self._error("Number too big to be stored in double.", start)
-        return number
+        return value
 
     def _fraction_or_exponent(self) -> bool:
         start = self.at
-        if self.text[self.at : self.at + 1] == b".":
+        if self.text[self.at : self.at + 1] == ".":
             self._digits_after(1, "Miss fraction part in number.")
-        if self.text[self.at : self.at + 1] in (b"e", b"E"):
-            signed = self.text[self.at + 1 : self.at + 2] in (b"+", b"-")
+        if self.text[self.at : self.at + 1] in ("e", "E"):
+            signed = self.text[self.at + 1 : self.at + 2] in ("+", "-")
             self._digits_after(1 + signed, "Miss exponent in number.")
         return self.at > start
 
@@ -180,57 +182,57 @@ class _Reader:
         self.at = digits.end()
 
     def _not_finite(self) -> float:
-        negative = self.text[self.at : self.at + 1] == b"-"
+        negative = self.text[self.at : self.at + 1] == "-"
         self.at += negative
         match self.text[self.at : self.at + 1]:
-            case b"N":
-                self._word(b"NaN")
+            case "N":
+                self._word("NaN")
                 return math.nan
-            case b"I":
-                self._word(b"Infinity", or_just=3)
+            case "I":
+                self._word("Infinity", or_just=3)
                 return -math.inf if negative else math.inf
             case _:
                 raise self._error("Invalid value.")
 
-    def _string(self) -> bytes:
+    def _string(self) -> str:
         plain = _PLAIN_STRING.match(self.text, self.at)
         if plain:
             self.at = plain.end()
             return plain[1]
         self.at += 1
-        content = bytearray()
+        parts = []
         while True:
             start = self.at
             self.at = _end(_PLAIN_PART, self.text, start)
-            content += self.text[start : self.at]
+            parts.append(self.text[start : self.at])
             match self.text[self.at : self.at + 1]:
-                case b'"':
+                case '"':
                     self.at += 1
-                    return bytes(content)
-                case b"\\":
-                    content += self._escape()
-                case b"":
+                    return "".join(parts)
+                case "\\":
+                    parts.append(self._escape())
+                case "":
                     raise self._error("Missing a closing quotation mark in string.")
                 case _:
                     raise self._error("Invalid encoding in string.")
 
-    def _escape(self) -> bytes:
+    def _escape(self) -> str:
         start, letter = self.at, self.text[self.at + 1 : self.at + 2]
         self.at += 2
         if letter in _ESCAPES:
             return _ESCAPES[letter]
-        if letter != b"u":
+        if letter != "u":
             raise self._error("Invalid escape character in string.", start)
         point = self._hex(start)
         if 0xD800 <= point <= 0xDFFF:
             low = 0
-            if point <= 0xDBFF and self.text[self.at : self.at + 2] == b"\\u":
+            if point <= 0xDBFF and self.text[self.at : self.at + 2] == "\\u":
                 self.at += 2
                 low = self._hex(start)
             if not 0xDC00 <= low <= 0xDFFF:
                 raise self._error("The surrogate pair in string is invalid.", start)
             point = 0x10000 + ((point - 0xD800) << 10) + (low - 0xDC00)
-        return chr(point).encode()
+        return chr(point)
 
     def _hex(self, escape_start: int) -> int:
         digits = _HEX.match(self.text, self.at)
@@ -240,7 +242,7 @@ class _Reader:
         return int(digits[0], 16)
 
 
-def _end(pattern: re.Pattern[bytes], text: bytes, at: int) -> int:
+def _end(pattern: re.Pattern[str], text: str, at: int) -> int:
     """Where a pattern that may match nothing stops."""
     found = pattern.match(text, at)
     return at if found is None else found.end()

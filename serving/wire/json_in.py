@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from serving.errors import BadInput, ServingError
 from serving.wire.json_text import quoted
-from serving.wire.json_values import Irregular, array_of, is_base64, regular_array
+from serving.wire.json_values import BLOCK, Irregular, array_of, is_base64, regular_array
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -97,47 +97,62 @@ def _rows(document: Mapping[str, Any], data_types: Mapping[str, int]) -> Arrays:
             "as per tensorinfo_map"
         )
     try:
-        if _is_named(rows[0]):
-            return _named_columns(rows, data_types)
-        return {alias: regular_array(rows, data_type) for alias, data_type in data_types.items()}
+        return _batch(rows, data_types)
     except Irregular:
         _complain(rows, data_types)
         raise BadInput("The rows of 'instances' do not form one tensor for each input") from None
+
+
+def _batch(rows: Sequence[Any], data_types: Mapping[str, int]) -> Arrays:
+    """All rows at once, a tensor for each input; Irregular if anything is wrong with any of them."""
+    if not _is_named(rows[0]):
+        return {alias: regular_array(rows, data_type) for alias, data_type in data_types.items()}
+    if not all(_is_named(row) and row.keys() == data_types.keys() for row in rows):
+        raise Irregular
+    return {alias: regular_array([row[alias] for row in rows], data_type) for alias, data_type in data_types.items()}
 
 
 def _is_named(row: object) -> bool:
     return isinstance(row, dict) and not is_base64(row)
 
 
-def _named_columns(rows: Sequence[Any], data_types: Mapping[str, int]) -> Arrays:
-    names = data_types.keys()
-    if not all(_is_named(row) and row.keys() == names for row in rows):
-        raise Irregular
-    return {alias: regular_array([row[alias] for row in rows], data_type) for alias, data_type in data_types.items()}
-
-
 def _complain(rows: Sequence[Any], data_types: Mapping[str, int]) -> None:
     """Raise what is wrong with the first bad row, in the order in which the text has its values."""
     named = _is_named(rows[0])
-    first: dict[str, NDArray[Any]] = {}
-    for index, row in enumerate(rows):
-        if _is_named(row) != named:
-            expected = "object but got list" if named else "value/list but got object"
-            raise BadInput(f"Expecting {expected} at item {index} of input list")
-        for alias, value in row.items() if named else [(next(iter(data_types)), row)]:
-            try:
-                _check_item(alias, value, data_types, first)
-            except ServingError as error:
-                key = f" key: {alias}" if named else ""
-                raise BadInput(
-                    f"Failed to process element: {index}{key} of 'instances' list. "
-                    f"Error: {error.code.name}: {error.message}"
-                ) from None
-        if named and row.keys() != data_types.keys():
+    first: Arrays = {}
+    for start in range(0, len(rows), BLOCK):
+        block = rows[start : start + BLOCK]
+        if not first or _is_named(block[0]) != named or not _is_like(first, block, data_types):
+            for index, row in enumerate(block, start):
+                _complain_of_row(index, row, data_types, first, named)
+
+
+def _is_like(first: Arrays, block: Sequence[Any], data_types: Mapping[str, int]) -> bool:
+    try:
+        batch = _batch(block, data_types)
+    except Irregular:
+        return False
+    return all(array.shape[1:] == first[alias].shape for alias, array in batch.items())
+
+
+def _complain_of_row(index: int, row: Any, data_types: Mapping[str, int], first: Arrays, named: bool) -> None:
+    if _is_named(row) != named:
+        expected = "object but got list" if named else "value/list but got object"
+        raise BadInput(f"Expecting {expected} at item {index} of input list")
+    for alias, value in row.items() if named else [(next(iter(data_types)), row)]:
+        try:
+            _check_item(alias, value, data_types, first)
+        except ServingError as error:
+            key = f" key: {alias}" if named else ""
             raise BadInput(
-                f"Failed to process element: {index} of 'instances' list. JSON object: {quoted(row)} "
-                f"keys must be equal to: {','.join(sorted(data_types))}"
-            )
+                f"Failed to process element: {index}{key} of 'instances' list. "
+                f"Error: {error.code.name}: {error.message}"
+            ) from None
+    if named and row.keys() != data_types.keys():
+        raise BadInput(
+            f"Failed to process element: {index} of 'instances' list. JSON object: {quoted(row)} "
+            f"keys must be equal to: {','.join(sorted(data_types))}"
+        )
 
 
 def _check_item(alias: str, value: Any, data_types: Mapping[str, int], first: Arrays) -> None:

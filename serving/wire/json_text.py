@@ -1,7 +1,7 @@
 """From the text of a REST request to Python values, and short quotations of those for error texts.
 
-Ordinary JSON is read by orjson. What that refuses is read once more by the exact parser of
-json_exact.py, which knows the extra tokens, unlimited nesting and every error in RapidJSON's words.
+Ordinary JSON is read by orjson. What that refuses goes to json_unusual.py, which knows the extra tokens,
+deep nesting and every error in RapidJSON's words.
 Of a name that stands twice in one object the last one counts.
 """
 
@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from serving.errors import BadInput
-from serving.wire.json_exact import parse_exactly
 from serving.wire.json_numbers import double_text
+from serving.wire.json_unusual import parse_unusual
 
 MOST_QUOTED = 256
 """Characters of a JSON value that an error text repeats."""
@@ -35,7 +35,7 @@ def parse(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError:
-        document = parse_exactly(bytes(body))
+        document = parse_unusual(bytes(body))
     if not isinstance(document, dict):
         raise BadInput(f"JSON Value: {quoted(document)} Is not object")
     return document

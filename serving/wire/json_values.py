@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from serving.errors import BadInput, Unimplemented
 from serving.wire import dtypes
-from serving.wire.dtypes import dtype_name
+from serving.wire.dtypes import dtype_name, numpy_dtype
 from serving.wire.json_text import quoted, type_name
 from serving.wire.tensors import MOST_DIMENSIONS
 
@@ -33,6 +33,10 @@ _RANGES = {
 _FLOATS = {dtypes.FLOAT, dtypes.DOUBLE}
 _BASE64 = re.compile(r"([A-Za-z0-9+/]*)([=.]*)")
 _BLANK = re.compile(r"\s+")
+
+
+BLOCK = 256
+"""How many elements are looked at together in the search for a bad one; the good ones cost little so."""
 
 
 class Irregular(Exception):
@@ -99,12 +103,12 @@ def _flattened(value: Any) -> tuple[list[int], list[Any]]:
 def _typed(values: list[Any], data_type: int) -> NDArray[Any]:
     kinds = set(map(type, values))
     if not kinds:
-        return np.empty(0, dtypes.numpy_dtype(data_type))
+        return np.empty(0, numpy_dtype(data_type))
     if data_type in _RANGES and kinds <= {int}:
         return _integers(values, data_type)
     if data_type in _FLOATS and kinds <= {int, float}:
         with np.errstate(over="ignore"):  # too large for float becomes infinite
-            return np.fromiter(values, np.float64, len(values)).astype(dtypes.numpy_dtype(data_type), copy=False)
+            return np.fromiter(values, np.float64, len(values)).astype(numpy_dtype(data_type), copy=False)
     if data_type == dtypes.BOOL and kinds <= {bool}:
         return np.fromiter(values, np.bool_, len(values))
     if data_type == dtypes.STRING and kinds <= {str, dict}:
@@ -122,7 +126,7 @@ def _integers(values: list[Any], data_type: int) -> NDArray[Any]:
         raise Irregular from None
     if array.size and (array.min() < low or array.max() > high):
         raise Irregular
-    return array.astype(dtypes.numpy_dtype(data_type), copy=False)
+    return array.astype(numpy_dtype(data_type), copy=False)
 
 
 def _string(value: str | dict[str, Any]) -> bytes:
@@ -149,6 +153,13 @@ def _shape(value: Any) -> list[int]:
     return shape
 
 
+def _is_regular(value: list[Any], shape: list[int], data_type: int) -> bool:
+    try:
+        return list(regular_array(value, data_type).shape) == shape
+    except Irregular:
+        return False
+
+
 def _complain(value: Any, level: int, shape: list[int], data_type: int) -> None:
     """Raise what is wrong with the first bad value, if any is."""
     if isinstance(value, list):
@@ -158,8 +169,11 @@ def _complain(value: Any, level: int, shape: list[int], data_type: int) -> None:
             raise BadInput(
                 f"Encountered list at unexpected size: {len(value)} at level: {level} expected size: {shape[level]}"
             )
-        for element in value:
-            _complain(element, level + 1, shape, data_type)
+        for start in range(0, len(value), BLOCK):
+            block = value[start : start + BLOCK]
+            if not _is_regular(block, [len(block), *shape[level + 1 :]], data_type):
+                for element in block:
+                    _complain(element, level + 1, shape, data_type)
     elif level != len(shape):
         raise BadInput(
             f"JSON Value: {quoted(value)} found at incorrect level: {level + 1} in the JSON DOM. "

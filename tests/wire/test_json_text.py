@@ -1,5 +1,6 @@
 import json
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -8,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.errors import BadInput, ServingError
-from serving.wire.json_exact import parse_exactly
+from serving.wire.json_exact import Reader
 from serving.wire.json_text import quoted, type_name
+from serving.wire.json_unusual import parse_unusual
 from serving.wire.rest_json import parse
 from tests.wire.strategies import bounded, damaged
 
@@ -18,6 +20,12 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=12,
 )
+TOKENS = [
+    *(b"{ } [ ] , : - 1 1.5 1e e5 0 01 true nul NaN Inf Infinity -Infinity 1e999 12345678901234567890".split()),
+    *(b'" "a" "\\n" "\\q" \\u12 "\\ud800" \xc3\xa4 \xff [2,3] {"k": ,"k":'.split()),
+    b" ",
+    b"\x01",
+]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +117,20 @@ def test_a_byte_order_mark_is_skipped() -> None:
     assert parse(b'\xef\xbb\xbf{"a": 1}') == {"a": 1}
 
 
-def test_nesting_has_no_limit() -> None:
+def test_a_mistake_at_the_end_of_a_long_text_is_found() -> None:
+    rows = b'{"instances": [' + b'{"a": [1, 2, "x"], "b": {}}, ' * 100_000
+
+    with pytest.raises(BadInput, match=f"^JSON Parse error: Invalid value. at offset: {len(rows) + 1}$"):
+        parse(rows + b"nix")
+
+
+@pytest.mark.parametrize("value", [b"[" * 2**20, b"Inf" + b" " * 2**20, b'"\xff' + b"x" * 2**20 + b'"', b"1" * 2**20])
+def test_what_is_only_read_exactly_has_a_limit(value: bytes) -> None:
+    with pytest.raises(BadInput, match=r"^JSON Parse error: of 1048"):
+        parse(b'{"a": ' + value + b"}")
+
+
+def test_nesting_may_be_deep() -> None:
     value: Any = parse(b'{"a": ' + b"[" * 200_000 + b"1" + b"]" * 200_000 + b"}")["a"]
 
     depth = 0
@@ -127,7 +148,7 @@ def test_strings_that_are_not_utf8_keep_their_bytes() -> None:
 def test_the_exact_parser_agrees_with_the_library(value: Any) -> None:
     text = json.dumps(value, ensure_ascii=False)
 
-    assert parse_exactly(text.encode("utf-8", "surrogatepass")) == json.loads(text)
+    assert parse_unusual(text.encode("utf-8", "surrogatepass")) == json.loads(text)
 
 
 @given(VALUES)
@@ -135,7 +156,32 @@ def test_the_exact_parser_agrees_with_the_library(value: Any) -> None:
 def test_both_parsers_agree(value: Any) -> None:
     text = json.dumps({"a": value}).encode()
 
-    assert parse(text) == parse_exactly(text) == {"a": value}
+    assert parse(text) == parse_unusual(text) == {"a": value}
+
+
+@given(damaged(VALUES.map(lambda value: json.dumps({"a": value, "b": [math.nan]}, ensure_ascii=False).encode())))
+@bounded
+def test_a_damaged_text_is_read_quickly_as_token_by_token(body: bytes) -> None:
+    assert_read_alike(body)
+
+
+@given(st.lists(st.sampled_from(TOKENS), max_size=14).map(b"".join), st.sampled_from([b"", b'{"a": [{"b": ']))
+@bounded
+def test_tokens_in_any_order_are_read_quickly_as_token_by_token(tokens: bytes, before: bytes) -> None:
+    assert_read_alike(before + tokens)
+
+
+def assert_read_alike(body: bytes) -> None:
+    text = body.partition(b"\0")[0].decode("utf-8", "surrogateescape")  # a byte of zero ends the text
+
+    assert outcome(lambda: parse_unusual(body)) == outcome(lambda: Reader(text).read())
+
+
+def outcome(read: Callable[[], Any]) -> str:
+    try:
+        return repr(read())
+    except BadInput as error:
+        return error.message
 
 
 @given(st.binary(max_size=30) | damaged(VALUES.map(lambda value: json.dumps({"instances": value}).encode())))
