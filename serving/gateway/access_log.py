@@ -3,30 +3,59 @@
 Never what was sent or answered: no body, no query, no header but the request id, no key but its name.
 """
 
+import contextlib
 import sys
+from collections import deque
 from datetime import UTC, datetime
+from threading import Event, Thread
 from typing import BinaryIO
 
 import orjson
 
 from serving.gateway.exchange import Exchange
 
+MOST_LINES = 10_000
+PAUSE_S = 0.1
+"""Between two writes."""
+CLOSE_S = 2.0
+
 
 class AccessLog:
-    """Writes lines from the event loop; a reader that has gone away stops the log, not the gateway."""
+    """Takes lines from the event loop and writes them from a thread, so that a slow reader holds up nobody.
+
+    Lines beyond MOST_LINES are dropped and counted; a reader that has gone away ends the log, not the gateway.
+    """
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
-        self._stream: BinaryIO | None = stream or sys.stdout.buffer
+        self.dropped = 0
+        self._stream = stream or sys.stdout.buffer
+        self._lines: deque[bytes] = deque()
+        self._over = Event()
+        self._thread = Thread(target=self._write_on, name="gateway-log", daemon=True)
+        self._thread.start()
 
     def write(self, exchange: Exchange, status: int) -> None:
-        """Add one line."""
-        if self._stream is None:
+        """Add one line; never blocks."""
+        if len(self._lines) >= MOST_LINES or not self._thread.is_alive():
+            self.dropped += 1
             return
-        try:
-            self._stream.write(orjson.dumps(line(exchange, status), option=orjson.OPT_APPEND_NEWLINE))
+        self._lines.append(orjson.dumps(line(exchange, status), option=orjson.OPT_APPEND_NEWLINE))
+
+    def close(self) -> None:
+        """Write what there is, for CLOSE_S at most."""
+        self._over.set()
+        self._thread.join(CLOSE_S)
+
+    def _write_on(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while not self._over.wait(PAUSE_S):
+                self._flush()
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._lines:
+            self._stream.write(b"".join(self._lines.popleft() for _ in range(len(self._lines))))
             self._stream.flush()
-        except (OSError, ValueError):
-            self._stream = None
 
 
 def line(exchange: Exchange, status: int) -> dict[str, object]:

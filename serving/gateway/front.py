@@ -32,6 +32,9 @@ Finished = Callable[[Exchange, int], None]
 DRAIN_S = 1.0
 """How long the rest of a refused body is read, so that the caller sees the answer rather than a reset."""
 
+STUCK_WORK_S = 30.0
+"""A thread that is so long past its request's deadline will not come back."""
+
 
 class CallerLeft(Exception):
     """The connection ended before the request did; nobody waits for an answer."""
@@ -57,6 +60,7 @@ class Front:
         self._lanes = lanes
         self._finished = finished
         self._buffered = 0
+        self._working: set[Exchange] = set()
         self.draining = False
         self.abandoned = 0
         """Requests whose thread was still at work when the grace time ended."""
@@ -106,13 +110,23 @@ class Front:
         await self._admission.enter(exchange.deadline)
         started = monotonic()
         exchange.queue_s = started - before
+        self._working.add(exchange)
         try:
             answer = await self._in_thread(lane, environ, exchange)
             if exchange.items and exchange.code in {"OK", "DEADLINE_EXCEEDED"}:
                 self._admission.learn((exchange.model, exchange.items), monotonic() - started)
             return answer
         finally:
+            self._working.discard(exchange)
             self._admission.leave()
+
+    def is_stuck(self) -> bool:
+        """Whether all that may be worked on is long past its deadline, so that nothing ever will be; any thread."""
+        now = monotonic()
+        working = list(self._working)
+        return len(working) >= self._admission.limit.value(now) and all(
+            exchange.deadline + STUCK_WORK_S < now for exchange in working
+        )
 
     async def _in_thread(self, lane: Lane, environ: dict[str, Any], exchange: Exchange) -> Reply:
         if not lane.enter():

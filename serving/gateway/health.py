@@ -1,6 +1,6 @@
 """Health: is the process alive, and can it answer?
 
-Alive (`/livez`): the event loop ticks and no worker is stuck far past its deadline. A thread outside
+Alive (`/livez`): the event loop ticks, and not every worker is stuck far past its deadline. A thread outside
 the loop watches it; when it stops, that thread writes every stack to stderr and in the end leaves
 the process, since a stuck loop answers neither probes nor SIGTERM.
 Ready (`/readyz`): every model is AVAILABLE and a canned inference, which does not pass through
@@ -11,6 +11,7 @@ import faulthandler
 import logging
 import os
 import sys
+from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 
@@ -50,6 +51,7 @@ class Health:
             Thread(target=self._watch, name="gateway-watch", daemon=True),
         )
         self.draining = False
+        self.workers_stuck: Callable[[], bool] = lambda: False
 
     def start(self) -> None:
         """Begin to look."""
@@ -72,9 +74,14 @@ class Health:
         """Seconds since the event loop last moved."""
         return monotonic() - self._ticked_at
 
-    def is_alive(self) -> bool:
-        """Whether the event loop moves."""
-        return self.still_s() < STUCK_S
+    def stuck(self) -> list[str]:
+        """Why the process had better be restarted; empty while it lives."""
+        said = []
+        if self.still_s() >= STUCK_S:
+            said.append("the event loop does not move")
+        if self.workers_stuck():
+            said.append("every worker is stuck far past its deadline")
+        return said
 
     def missing(self) -> list[str]:
         """What keeps the gateway from being ready, one sentence each; empty when it is."""

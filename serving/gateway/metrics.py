@@ -99,7 +99,9 @@ class GatewayMetrics:
             Histogram("gateway_confidence", "First probability.", version, buckets=SHARES, registry=registry)
         )
         self._anomalies = Family(
-            Counter("gateway_anomalies", "First probability under the card's threshold.", version, registry=registry)
+            Counter(
+                "gateway_anomalies", "Answers less sure than the card's threshold allows.", version, registry=registry
+            )
         )
         self._brightness = Family(
             Histogram("gateway_picture_brightness", "Mean of 0 to 1.", version, buckets=SHARES, registry=registry)
@@ -139,7 +141,7 @@ class GatewayMetrics:
             self._confidence.of(model, version).observe(share)
         if card.anomaly_threshold is not None:
             threshold = card.anomaly_threshold
-            self._anomalies.of(model, version).inc(sum(share < threshold for share in surest))
+            self._anomalies.of(model, version).inc(sum(1 - share > threshold for share in surest))
 
     def pictured(self, card: ModelCard, model: str, pixels: NDArray[np.uint8]) -> None:
         """Take in how bright pictures are; every eighth pixel each way is enough."""

@@ -36,7 +36,7 @@ from serving.gateway.upstream import Upstream
 START_S = 30.0
 BACKLOG = 1024
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Gateway:
@@ -59,6 +59,7 @@ class Gateway:
             lanes=self._lanes,
             finished=self._finished,
         )
+        self.services.health.workers_stuck = self._front.is_stuck
         self._show_numbers()
         self._server = uvicorn.Server(self._settings())
         self._thread = Thread(target=self._serve, name="gateway-loop", daemon=True)
@@ -109,6 +110,8 @@ class Gateway:
         self._lanes.close()
         self.services.health.stop()
         self._socket.close()
+        if self._log is not None:
+            self._log.close()
         return finished
 
     def run(self, announce: Callable[[], None] = lambda: None) -> int:
@@ -162,7 +165,7 @@ class Gateway:
             ws="none",
             lifespan="off",
             log_config=None,
-            log_level="warning",
+            log_level="error",
             access_log=False,
             server_header=False,
             proxy_headers=False,
@@ -183,6 +186,8 @@ class Gateway:
         watch("gateway_waiting", "Requests in the queue.", lambda: admission.waiting)
         watch("gateway_in_flight_limit", "How many may be worked on now.", lambda: admission.limit.value(monotonic()))
         watch("gateway_shed", "Requests refused for want of room.", lambda: admission.shed, grows=True)
+        if (log := self._log) is not None:
+            watch("gateway_log_lines_dropped", "Lines that nobody read in time.", lambda: log.dropped, grows=True)
         watch("gateway_loop_still_seconds", "Since the event loop last moved.", self.services.health.still_s)
 
 
@@ -207,4 +212,4 @@ def _warn_if_open(config: GatewayConfig) -> None:
     lacking = " and ".join(
         name for name, given in (("API keys", config.api_keys), ("TLS", config.tls_certificate)) if not given
     )
-    log.warning("listening on %s without %s: whoever reaches this address may use it", config.host, lacking)
+    logger.warning("listening on %s without %s: whoever reaches this address may use it", config.host, lacking)

@@ -11,15 +11,13 @@ upkeep = Blueprint("upkeep", __name__)
 @upkeep.get("/livez")
 def livez() -> Response:
     """Whether the process should go on living; an orchestrator restarts it if not."""
-    health = services().health
-    return _told(health.is_alive(), [] if health.is_alive() else ["the event loop does not move"])
+    return _told(services().health.stuck())
 
 
 @upkeep.get("/readyz")
 def readyz() -> Response:
     """Whether requests should be sent here, and what is missing if not."""
-    missing = services().health.missing()
-    return _told(not missing, missing)
+    return _told(services().health.missing())
 
 
 @upkeep.get("/metrics")
@@ -29,7 +27,8 @@ def metrics() -> Response:
     return Response(body, content_type=content_type)
 
 
-def _told(well: bool, missing: list[str]) -> Response:
+def _told(missing: list[str]) -> Response:
+    well = not missing
     document = orjson.dumps({"status": "ok" if well else "unavailable", "missing": missing})
     response = Response(document, 200 if well else 503, mimetype="application/json")
     if not well:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -9,8 +10,8 @@ from serving.errors import Unavailable
 from serving.gateway.config import GatewayConfig
 from serving.gateway.health import STUCK_S, Health, canned
 from serving.gateway.upstream import ModelStatus, VersionState
-from tests.gateway.caller import Caller
-from tests.gateway.classifiers import COLORS, MOODS, Classifiers, Failing
+from tests.gateway.caller import RED, Caller
+from tests.gateway.classifiers import COLORS, MOODS, Classifiers, Failing, Gate
 from tests.gateway.conftest import Serve
 
 
@@ -91,9 +92,29 @@ def test_the_canned_input_is_one_that_the_model_takes(card: object) -> None:
 def test_a_loop_that_stands_still_is_seen_from_outside_and_said_when_it_moves_again(serve: Serve) -> None:
     caller = serve(Classifiers(COLORS), stuck_exit_s=0)
     health = caller.gateway.services.health
-    assert health.is_alive()
+    assert health.stuck() == []
     health._ticked_at -= STUCK_S + 1
 
-    assert not health.is_alive()
-    until(health.is_alive)
+    assert health.stuck() == ["the event loop does not move"]
+    until(lambda: health.stuck() == [])
+    assert caller.ask("/livez").status == 200
+
+
+def test_workers_that_never_come_back_end_its_life(serve: Serve) -> None:
+    upstream = Classifiers(COLORS)
+    caller = serve(upstream, max_in_flight=1)
+    gate = Gate()
+    upstream.before_answer = gate
+    with ThreadPoolExecutor(1) as callers:
+        stuck = callers.submit(caller.classify, RED)
+        assert gate.reached.wait(10)
+        until(lambda: len(caller.gateway._front._working) == 1)
+        assert caller.ask("/livez").status == 200
+        for exchange in caller.gateway._front._working:
+            exchange.deadline -= 1000
+        answer = caller.ask("/livez")
+        gate.open.set()
+        stuck.result()
+
+    assert (answer.status, answer.json["missing"]) == (503, ["every worker is stuck far past its deadline"])
     assert caller.ask("/livez").status == 200

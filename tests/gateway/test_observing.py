@@ -2,11 +2,12 @@
 
 import io
 import json
+import os
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from serving.gateway.access_log import AccessLog, line
+from serving.gateway.access_log import MOST_LINES, AccessLog, line
 from serving.gateway.exchange import Exchange, identify
 from tests.gateway.caller import COLORS_CLASSIFY, GREEN, JPEG, RED, Caller
 from tests.gateway.classifiers import COLORS, MOODS, Classifiers
@@ -80,7 +81,9 @@ def test_one_line_a_request_says_how_it_went_and_nothing_of_what_was_sent() -> N
     exchange = Exchange(model="moods", version=3, kind="text", items=1, bytes_in=99, key="ann")
     identify(exchange, {"traceparent": PARENT, "authorization": "Bearer secret"})
     stream = io.BytesIO()
-    AccessLog(stream).write(exchange, 200)
+    log = AccessLog(stream)
+    log.write(exchange, 200)
+    log.close()
 
     found = json.loads(stream.getvalue())
     assert (found["model"], found["version"], found["status"], found["key"]) == ("moods", 3, 200, "ann")
@@ -89,12 +92,26 @@ def test_one_line_a_request_says_how_it_went_and_nothing_of_what_was_sent() -> N
     assert "secret" not in stream.getvalue().decode()
 
 
-def test_a_log_nobody_reads_any_more_does_not_stop_the_server() -> None:
+def test_a_log_whose_reader_has_gone_stops_nobody() -> None:
     stream = io.BytesIO()
     log = AccessLog(stream)
     stream.close()
     log.write(Exchange(), 200)
+    log.close()
     log.write(Exchange(), 200)
+
+    assert log.dropped == 1
+
+
+def test_a_log_that_nobody_reads_fast_enough_is_bounded() -> None:
+    reading, writing = os.pipe()
+    with open(writing, "wb", buffering=0) as stream:
+        log = AccessLog(stream)
+        for _ in range(MOST_LINES + 2000):
+            log.write(Exchange(), 200)
+        assert len(log._lines) <= MOST_LINES
+        os.close(reading)
+        log.close()
 
 
 @pytest.mark.parametrize("sent", ["", "junk", "00-" + "0" * 32 + "-b7ad6b7169203331-01", PARENT.upper()])
