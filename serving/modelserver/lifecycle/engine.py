@@ -113,7 +113,7 @@ class Engine:
         name = lineup.settings.name
         started = time.monotonic()
         try:
-            served = self._loader.load(name, version)
+            served = self._loader.load(name, version, replaces=self.table[name].latest is not None)
         except ServingError as error:
             LOG.warning("%s version %d failed to load: %s: %s", name, version.number, error.code.name, error.message)
             with self.changed:

@@ -31,15 +31,20 @@ class Loader:
             else None
         )
 
-    def load(self, name: str, version: Version) -> ServedVersion:
+    def load(self, name: str, version: Version, *, replaces: bool) -> ServedVersion:
         """One try.
+
+        Args:
+            name: the model.
+            version: which of its versions.
+            replaces: another version serves, so that its callers will come to this one all at once.
 
         Raises:
             ServingError: of whatever went wrong, with the runtime's own code and text.
         """
         metrics, started, status = self._options.metrics, time.perf_counter(), Code.INTERNAL
         try:
-            served = self._build(name, version)
+            served = self._build(name, version, replaces)
             status = Code.OK
         except ServingError as error:
             status = error.code
@@ -51,10 +56,12 @@ class Loader:
         metrics.load_seconds.of(name, str(version.number)).set(time.perf_counter() - started)
         return served
 
-    def _build(self, name: str, version: Version) -> ServedVersion:
-        model = self._load(version.folder)
+    def _build(self, name: str, version: Version, replaces: bool) -> ServedVersion:
+        model, batching = self._load(version.folder), self._options.batching
         try:
-            warm_up(version.folder, model, self._options.warmup, self._options.metrics)
+            merges = batching.mode == "adaptive" and model.gains_from_batches
+            sizes = batching.preferred_sizes if merges and replaces else ()
+            warm_up(version.folder, model, self._options.warmup, self._options.metrics, sizes)
             return ServedVersion(name, version.number, model, self._batcher(name, version, model))
         except BaseException:
             model.close()

@@ -4,17 +4,20 @@ A predict log is replayed here. Logs of the other kinds go to the callables that
 hand in (`WarmupOptions.replays`), since what they check lies above this room.
 """
 
+import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from google.protobuf.message import DecodeError
 
 from serving.errors import BadInput, Code, DataLoss, FailedPrecondition, ServingError, Unimplemented
 from serving.modelserver.lifecycle import tfrecord
+from serving.modelserver.lifecycle.batching.merge import has_rows, rows_of
 from serving.modelserver.metrics import Metrics
-from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel
+from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Tensors
 from serving.repository import WARMUP_FILE
 from serving.wire.protos import PredictionLog, PredictRequest
 from serving.wire.tensors import from_protos
@@ -31,7 +34,10 @@ def predict(log: PredictionLog, model: LoadedModel) -> None:
     Raises:
         ServingError: as for a request.
     """
-    request: PredictRequest = log.predict_log.request
+    model.run(*_asked(log.predict_log.request, model))
+
+
+def _asked(request: PredictRequest, model: LoadedModel) -> tuple[str, Tensors, list[str] | None]:
     signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
     found = model.signatures.get(signature)
     if found is None:
@@ -39,7 +45,17 @@ def predict(log: PredictionLog, model: LoadedModel) -> None:
     inputs = {**found.defaults, **from_protos(request.inputs)}
     if inputs.keys() != found.inputs.keys():
         raise BadInput(f"warm-up: {signature} takes {sorted(found.inputs)}, the record has {sorted(inputs)}")
-    model.run(signature, inputs, list(request.output_filter) or None)
+    return signature, inputs, list(request.output_filter) or None
+
+
+def _run_in_sizes(log: PredictionLog, model: LoadedModel, sizes: Sequence[int]) -> None:
+    """Run one row of a record in batches of these sizes: the first of each size is slow, and nobody should wait."""
+    signature, inputs, outputs = _asked(log.predict_log.request, model)
+    if not has_rows(model.signatures[signature]) or not rows_of(inputs):
+        return
+    for size in sizes:
+        with contextlib.suppress(ServingError):  # the record itself went well; such batches will run one by one
+            model.run(signature, {alias: np.repeat(rows[:1], size, axis=0) for alias, rows in inputs.items()}, outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +70,17 @@ class WarmupOptions:
     may be given as well, instead of the one here."""
 
 
-def warm_up(folder: Path, model: LoadedModel, options: WarmupOptions, metrics: Metrics) -> int:
+def warm_up(
+    folder: Path, model: LoadedModel, options: WarmupOptions, metrics: Metrics, sizes: Sequence[int] = ()
+) -> int:
     """Replay the records of a version's folder; returns how many there were.
+
+    Args:
+        folder: of the version.
+        model: loaded from it.
+        options: whether, and how often.
+        metrics: where it is counted; not as requests.
+        sizes: rows of batches to run as well, with the first predict log.
 
     Raises:
         DataLoss: the file is damaged or no TFRecord file.
@@ -68,7 +93,7 @@ def warm_up(folder: Path, model: LoadedModel, options: WarmupOptions, metrics: M
         return 0
     started, status = time.perf_counter(), Code.INTERNAL
     try:
-        count = _replay_all(path, model, options)
+        count = _replay_all(path, model, options, sizes)
         status = Code.OK
         metrics.warmup_records.of(str(folder), status.name).inc(count)
         return count
@@ -80,7 +105,7 @@ def warm_up(folder: Path, model: LoadedModel, options: WarmupOptions, metrics: M
         metrics.warmup_latency.of(str(folder), status.name).observe(micros)
 
 
-def _replay_all(path: Path, model: LoadedModel, options: WarmupOptions) -> int:
+def _replay_all(path: Path, model: LoadedModel, options: WarmupOptions, sizes: Sequence[int]) -> int:
     replays: dict[str, Replay] = {"predict_log": predict, **options.replays}
     count = 0
     for log in _logs(path):
@@ -92,6 +117,9 @@ def _replay_all(path: Path, model: LoadedModel, options: WarmupOptions) -> int:
             raise Unimplemented(f"Unsupported log_type for warmup: {kind or 'none'}")
         for _ in range(max(1, options.iterations)):
             replays[kind](log, model)
+        if kind == "predict_log" and sizes:
+            _run_in_sizes(log, model, sizes)
+            sizes = ()
     return count
 
 

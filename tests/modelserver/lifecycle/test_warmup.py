@@ -14,7 +14,7 @@ from serving.modelserver.runtimes.protocol import LoadedModel
 from serving.repository import WARMUP_FILE
 from serving.wire.protos import PredictionLog
 from serving.wire.tensors import to_proto
-from tests.modelserver.lifecycle.conftest import MakeManager
+from tests.modelserver.lifecycle.conftest import MakeManager, see
 from tests.modelserver.lifecycle.doubler import POISON, Doubler, load, publish, rows
 
 
@@ -51,6 +51,23 @@ def test_records_are_replayed_before_the_version_is_available(base: Path, manage
 
     assert made[0].runs == [(1, 1), (2, 1)]
     assert states == ["LOADING", "LOADING"]
+
+
+def test_a_version_that_replaces_another_is_warmed_for_batches_too(base: Path, manager_of: MakeManager) -> None:
+    made: list[Doubler] = []
+
+    def keep(folder: Path) -> Doubler:
+        made.append(load(folder))
+        return made[-1]
+
+    records(publish(base, 1), predict_log(1), predict_log(2))
+    manager = manager_of(keep)
+    manager.configure([ModelSettings("m", base)])
+    records(publish(base, 2), predict_log(1), predict_log(2))
+    see(manager, {2: "AVAILABLE", 1: "END"})
+
+    assert made[0].runs == [(1, 1)] * 2
+    assert made[1].runs == [(1, 1), (2, 1), (4, 1), (8, 1), (1, 1)]
 
 
 def test_a_failing_record_fails_the_load_and_frees_the_model(base: Path, manager_of: MakeManager) -> None:

@@ -137,3 +137,8 @@ class BatchingOptions:
         """Refuse what could run nothing."""
         if self.max_rows < 1 or self.max_waiting < 0:
             raise BadInput(f"max_rows={self.max_rows} must be at least 1, max_waiting={self.max_waiting} at least 0")
+
+    @property
+    def preferred_sizes(self) -> tuple[int, ...]:
+        """adaptive: rows of the batches that are made wherever enough requests wait."""
+        return tuple(1 << power for power in range(1, self.max_rows.bit_length()))
