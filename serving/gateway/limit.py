@@ -18,6 +18,8 @@ FIRST_WINDOW_S = 1.0
 PROBE_S = 0.25
 """Least length of a probe; it lasts two answers' time if that is longer."""
 SAMPLES = 8
+SPELL_S = 0.25
+"""The limit moves once in so long, by the median of at least SAMPLES; one hiccup of the machine moves nothing."""
 MOST_KINDS = 256
 
 
@@ -41,6 +43,7 @@ class AdaptiveLimit:
         self._least: dict[Hashable, _Least] = {}
         self._slowness: list[float] = []
         self._in_use = False
+        self._spell_ends = 0.0
         self._window_ends = 0.0
         self._probe_ends = 0.0
 
@@ -58,7 +61,8 @@ class AdaptiveLimit:
         self._turn_window(now)
         self._slowness.append(min(5.0, latency_s / self._target_s(kind, latency_s)))
         self._in_use = self._in_use or in_flight >= self.value(now)
-        if len(self._slowness) >= SAMPLES:
+        if now >= self._spell_ends and len(self._slowness) >= SAMPLES:
+            self._spell_ends = now + SPELL_S
             self._adjust()
 
     def _target_s(self, kind: Hashable, latency_s: float) -> float:
@@ -69,9 +73,9 @@ class AdaptiveLimit:
         return max(self._calm_s, TOLERANCE * min(least.before, least.now))
 
     def _adjust(self) -> None:
-        slowness = sum(self._slowness) / len(self._slowness)
+        slowness = sorted(self._slowness)[len(self._slowness) // 2]
         if slowness > 1:
-            self._value = max(1.0, self._value * max(0.5, 1 / slowness))
+            self._value = max(1.0, self._value * max(0.3, 1 / slowness))
         elif self._in_use:
             self._value = min(float(self.most), self._value + max(0.5, self._value / 10))
         self._slowness.clear()

@@ -4,8 +4,8 @@ Label values come from closed lists only: models, versions and labels that were 
 codes of `serving/errors.py`, routes and kinds of `exchange.py`. Nothing of a request is kept.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from serving.card import ModelCard
+from serving.gateway.documents import Ranked
 from serving.gateway.exchange import Exchange
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -130,18 +131,17 @@ class GatewayMetrics:
             self._stages.of(model, version, stage).observe(getattr(exchange, f"{stage}_s"))
         self._stages.of(model, version, "total").observe(exchange.total_s(), exemplar)
 
-    def predicted(self, card: ModelCard, model: str, probabilities: NDArray[Any]) -> None:
+    def predicted(self, card: ModelCard, model: str, answers: Sequence[Ranked]) -> None:
         """Count what was answered: the mix of labels, how sure, how unusual."""
         version = str(card.version)
-        first = probabilities.argmax(1).tolist()
-        surest = probabilities.max(1).tolist()
-        self._items.of(model, version).inc(len(first))
-        for place, share in zip(first, surest, strict=True):
-            self._labels.of(model, version, card.labels[place]).inc()
-            self._confidence.of(model, version).observe(share)
-        if card.anomaly_threshold is not None:
-            threshold = card.anomaly_threshold
-            self._anomalies.of(model, version).inc(sum(1 - share > threshold for share in surest))
+        self._items.of(model, version).inc(len(answers))
+        confidence = self._confidence.of(model, version)
+        for answer in answers:
+            self._labels.of(model, version, answer["label"]).inc()
+            confidence.observe(answer["probability"])
+        if (threshold := card.anomaly_threshold) is not None:
+            unusual = sum(1 - answer["probability"] > threshold for answer in answers)
+            self._anomalies.of(model, version).inc(unusual)
 
     def pictured(self, card: ModelCard, model: str, pixels: NDArray[np.uint8]) -> None:
         """Take in how bright pictures are; every eighth pixel each way is enough."""

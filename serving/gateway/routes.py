@@ -28,11 +28,12 @@ def classify_items(model: str) -> Response:
     own = services()
     asked, current = question(model), exchange()
     answer = classify(asked, _read_body, own.upstream, current)
-    if answer.prepared.rows:
-        own.metrics.predicted(answer.card, model, answer.probabilities)
-        if (pixels := answer.prepared.inputs.get("image")) is not None:
-            own.metrics.pictured(answer.card, model, pixels)
-    return encoded(asked, answer, current)
+    ranked = [ranking(row, answer.card.labels, asked.top) for row in answer.probabilities]
+    if ranked:
+        own.metrics.predicted(answer.card, model, ranked)
+    if (pixels := answer.prepared.inputs.get("image")) is not None:
+        own.metrics.pictured(answer.card, model, pixels)
+    return encoded(asked, answer, ranked, current)
 
 
 def _read_body(card: ModelCard) -> Body:
@@ -73,17 +74,17 @@ def _number(name: str, least: int, most: int) -> int | None:
     return int(text)
 
 
-def encoded(asked: Question, answer: Answer, current: Exchange) -> Response:
+def encoded(asked: Question, answer: Answer, ranked: list[documents.Prediction], current: Exchange) -> Response:
     """The answer as JSON: one prediction per item in the order sent; with `partial`, problems between them."""
     before = current.total_s()
-    rows = iter(answer.probabilities)
+    rows = iter(ranked)
     failures = answer.prepared.failures
     predictions: list[documents.Prediction | documents.Failed] = []
     for index in range(len(failures) + len(answer.prepared.rows)):
         if index in failures:
             predictions.append({"error": problems.members(failures[index], current.request_id, index)})
         else:
-            predictions.append(ranking(next(rows), answer.card.labels, asked.top))
+            predictions.append(next(rows))
     current.encode_s = current.total_s() - before
     timing: documents.Timing = {
         "decode": ms(current.decode_s),

@@ -44,6 +44,16 @@ def test_fast_answers_never_make_the_limit_shrink() -> None:
     assert limit.value(server.now + 1) >= 8
 
 
+def test_one_hiccup_of_the_machine_does_not_make_it_shrink() -> None:
+    limit = AdaptiveLimit(64, 0.04, start=8)
+    server = Server(limit, parallel=8, takes_s=0.005)
+    for _ in range(20):
+        server.run(1, wanted=8)
+        for _ in range(8):  # all that are in flight stall together
+            limit.sample("kind", 0.3, 8, server.now)
+        assert limit.value(server.now + 1) >= 8
+
+
 def test_a_limit_that_nobody_needs_does_not_grow() -> None:
     limit = AdaptiveLimit(64, 0.04, start=8)
     Server(limit, parallel=8, takes_s=0.01).run(20, wanted=2)
