@@ -13,7 +13,7 @@ EVERYTHING := $(SERVING) tfds load dev
 .PHONY: serve install test lint format lock protos saved-models clean
 
 serve: $(VENV)/.serving $(MODELS)/.samples
-	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/photo.jpg
+	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
 
 install: $(VENV)/.everything
 
@@ -46,7 +46,7 @@ $(MODELS)/.samples: | $(VENV)/.serving
 	@if [ -z "$$(ls -d $(MODELS)/*/[0-9]* 2>/dev/null)" ]; then \
 	  echo "No models yet: training three small ones on built-in samples, once."; \
 	  $(RUN) -m training train shapes_cnn shapes_mobilenet sample_reviews --models $(MODELS); fi
-	$(RUN) -m training draw --out $@
+	$(RUN) -m training.sample_files $@
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

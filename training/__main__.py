@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 
 from serving.card import ModelCard, Quality, Task
-from serving.errors import ServingError
+from serving.errors import BadInput, ServingError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter is not ours; set before its import
 
@@ -78,7 +78,7 @@ def list_recipes() -> None:
 
 
 @cli.command()
-@click.argument("recipe")
+@click.argument("names", metavar="RECIPE...", nargs=-1, required=True)
 @_SOURCE
 @_DATA_DIR
 @_SHA256
@@ -92,23 +92,26 @@ def list_recipes() -> None:
 @_QUIET
 @_refusals
 def train(
-    recipe: str, source: str | None, data_dir: Path | None, sha256: str, backbone_weights: str, epochs: int | None,
-    seed: int, name: str, models: Path, cache_dir: Path, no_publish: bool, quiet: bool,
+    names: tuple[str, ...], source: str | None, data_dir: Path | None, sha256: str, backbone_weights: str,
+    epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, no_publish: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    """Train RECIPE, measure it on its test split, verify the export and publish it."""
-    order = session.Order(
-        recipe=session.with_epochs(recipes.find(recipe), epochs),
-        choice=_choice(source, data_dir, sha256),
-        name=name,
-        seed=seed,
-        backbone_weights=backbone_weights,
-        models=models,
-        cache=cache_dir,
-        trial=no_publish,
-    )
-    outcome = session.train(order, Progress(visible=not quiet))
-    _report(outcome.published.card, outcome.quality, outcome.published.remarks)
-    _say_where(outcome.published.folder)
+    """Train each RECIPE, measure it on its test split, verify the export and publish it."""
+    if name and len(names) > 1:
+        raise BadInput("--name is for one recipe; several are published under their own names")
+    for recipe in [recipes.find(each) for each in names]:
+        order = session.Order(
+            recipe=session.with_epochs(recipe, epochs),
+            choice=_choice(source, data_dir, sha256),
+            name=name,
+            seed=seed,
+            backbone_weights=backbone_weights,
+            models=models,
+            cache=cache_dir,
+            trial=no_publish,
+        )
+        outcome = session.train(order, Progress(visible=not quiet))
+        _report(outcome.published.card, outcome.quality, outcome.published.remarks)
+        _say_where(outcome.published.folder)
 
 
 @cli.command()
