@@ -74,8 +74,7 @@ def staging(root: Path, name: str) -> Iterator[Staging]:
     The number is reserved at once, so that two writers never share one. If the block raises,
     everything written is removed and nothing is published.
     """
-    if not _NAME.fullmatch(name):
-        raise BadInput(f"{name!r} is no name for a model: use letters, digits, '_', '-' and '.', not starting with '.'")
+    check_name(name)
     model = root / name
     model.mkdir(parents=True, exist_ok=True)
     version, folder = _reserve(model)
@@ -89,6 +88,16 @@ def staging(root: Path, name: str) -> Iterator[Staging]:
         with contextlib.suppress(OSError):  # the model's folder may hold other versions
             model.rmdir()
         raise
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that could not be a folder and part of an address.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if not _NAME.fullmatch(name):
+        raise BadInput(f"{name!r} is no name for a model: use letters, digits, '_', '-' and '.', not starting with '.'")
 
 
 def _reserve(model: Path) -> tuple[int, Path]:

@@ -4,6 +4,7 @@ The MobileNet recipes build their network here. While the backbone is frozen its
 are all that the head ever sees, so `split` cuts the network there for `fit.py`.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,10 @@ def _read_weights(backbone: Any, path: Path) -> None:
     if not path.is_file():
         raise BadInput(f"{path} is no file: --backbone-weights is imagenet, none, or the path of a weights file")
     try:
-        backbone.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # of layers that keep their random weights
+            backbone.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         raise BadInput(
             f"{path} does not hold the weights of MobileNetV2 without its top: {_first_line(error)}"
         ) from error

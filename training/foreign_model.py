@@ -100,7 +100,7 @@ class Classifier(tf.Module):  # type: ignore[misc]  # TensorFlow has no types
         """Args: see ForeignModel; outputs: what the model's numbers mean."""
         super().__init__()
         self.outputs, self.labels = outputs, labels
-        self._foreign, self._inner, self._scale = foreign, foreign.inner, scale
+        self._foreign, self._scale, self.inner = foreign, scale, foreign.inner
         self.predict_on_batch = tf.function(self.__call__, reduce_retracing=True)
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving import repository
 from serving.card import Dataset, ImageInput, Quality, Task, TextInput
 from serving.errors import BadInput
 from serving.preprocess import image
@@ -47,6 +48,7 @@ def publish(wanted: Import, progress: Progress) -> Published:
         ServingError: the model, its labels or its test data will not do; the sentence says why.
         OSError: no space or no permission; nothing is published.
     """
+    repository.check_name(wanted.name)
     labels = _labels(wanted.labels_file)
     foreign = foreign_model.open_model(wanted.path, wanted.task)
     spec = foreign.input

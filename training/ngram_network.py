@@ -18,10 +18,8 @@ from serving.card import TextInput
 from serving.errors import BadInput
 from training.recipe import BuildContext, Examples, RaggedIds
 
-_END_POWER = 6
-"""An n-gram at the share p of its text weighs 1 + p**6, before all weights are scaled to one length."""
 _LENGTH = 10.0
-"""That length; it only sets how fast learning goes at a given rate."""
+"""The weights of a text's n-grams are scaled to this length; it only sets how fast learning goes at a given rate."""
 
 
 def build(context: BuildContext) -> Any:
@@ -77,14 +75,18 @@ def _model(layer: Any) -> Any:
 
 
 def _two_sided(ids: Any, values: Any, bias: Any, padding: int) -> Any:
-    """Probabilities [N, 2] out of the ids [N, L] and the value [N, L] of each."""
+    """Probabilities [N, 2] out of the ids [N, L] and the value [N, L] of each.
+
+    An n-gram at the share p of its text weighs 1 + p**6: chosen on films held out of IMDB's training split.
+    """
     held = ops.cast(ids < padding, "float32")
     place = ops.cumsum(held, axis=1)
     share = place / ops.maximum(ops.max(place, axis=1, keepdims=True), 1.0)
-    weight = held * (1.0 + share**_END_POWER)
+    square = share * share
+    weight = held * (1.0 + square * square * square)
     scale = _LENGTH / ops.sqrt(ops.maximum(ops.sum(weight * weight, axis=1, keepdims=True), 1.0))
     score = ops.sum(values * weight, axis=1, keepdims=True) * scale + bias
-    return ops.sigmoid(ops.concatenate([-score, score], axis=1))
+    return ops.softmax(ops.concatenate([-0.5 * score, 0.5 * score], axis=1))
 
 
 class NGramFactors(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types

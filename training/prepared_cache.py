@@ -99,8 +99,9 @@ def _code_of(spec: ImageInput | TextInput) -> list[str]:
 @contextlib.contextmanager
 def written_aside(folder: Path) -> Iterator[Path]:
     """A new folder to fill; it takes its place by a rename when the block ends well, else it is removed."""
+    for left in folder.parent.glob(f".{folder.name}.*.tmp"):
+        _sweep(left)
     aside = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         yield aside
@@ -109,6 +110,19 @@ def written_aside(folder: Path) -> Iterator[Path]:
                 aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sweep(left: Path) -> None:
+    """Remove what a killed run left; a run that still lives keeps its own."""
+    owner = int(left.name.split(".")[-2])
+    try:
+        os.kill(owner, 0)
+    except ProcessLookupError:
+        owner = os.getpid()
+    except PermissionError:
+        return
+    if owner == os.getpid():
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _prepare(raw: RawData, spec: ImageInput | TextInput, aside: Path, progress: Progress, list_file: Path) -> None:

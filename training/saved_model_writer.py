@@ -8,6 +8,7 @@ twice). `export.py` calls this, measures the result and writes the card into it 
 from pathlib import Path
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
@@ -27,20 +28,22 @@ def write(model: Any, spec: ImageInput | TextInput, folder: Path) -> dict[str, s
     """Save the model with its signatures; the card's text is still missing.
 
     Args:
-        model: uint8 pixels [N, H, W, C] or int32 ids [N, L] -> probabilities float32 [N, C].
+        model: uint8 pixels [N, H, W, C], int32 ids [N, L] or (spec.bits 0, foreign_model.Classifier) strings [N]
+            -> probabilities float32 [N, C].
         spec: how its input is prepared.
         folder: where to save; may exist.
 
     Returns:
         Role to signature name, for the card.
     """
+    if isinstance(spec, TextInput) and not spec.bits:
+        _save_string_model(model, folder)
+        return STRING_SIGNATURES
     holder = tf.Module()
     if isinstance(spec, ImageInput):
         signatures, roles = _image_signatures(model, spec, holder), IMAGE_SIGNATURES
-    elif spec.bits:
-        signatures, roles = _text_signatures(model, spec, holder), TEXT_SIGNATURES
     else:
-        signatures, roles = _string_signatures(model, holder), STRING_SIGNATURES
+        signatures, roles = _text_signatures(model, spec, holder), TEXT_SIGNATURES
     signatures["card"] = _card_signature()
     tf.saved_model.save(holder, str(folder), signatures=signatures)
     return roles
@@ -83,15 +86,18 @@ def _text_signatures(model: Any, spec: TextInput, holder: Any) -> dict[str, Any]
     return {"serving_default": serve, "prepared": prepared}
 
 
-def _string_signatures(model: Any, holder: Any) -> dict[str, Any]:
-    """For a model with string ops of its own; its tables cannot be frozen, so it is saved as it is."""
-    holder.model = model
+def _save_string_model(model: Any, folder: Path) -> None:
+    """Save a model with string ops of its own: its tables cannot be frozen, so Keras saves it with its variables."""
+    archive = keras.export.ExportArchive()
+    archive.track(model.inner)
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])  # type: ignore[untyped-decorator]
     def serve(text: Any) -> dict[str, Any]:
         return {"probabilities": model(text)}
 
-    return {"serving_default": serve}
+    archive.add_endpoint("serving_default", serve)
+    archive.add_endpoint("card", _card_signature())
+    archive.write_out(str(folder), verbose=False)
 
 
 def _frozen(model: Any, spec: Any) -> Any:

@@ -61,6 +61,7 @@ def train(order: Order, progress: Progress) -> Outcome:
         OSError: no space or no permission; nothing is published.
     """
     started, recipe = time.monotonic(), order.recipe
+    repository.check_name(order.name or recipe.name)  # before the work, not after it
     source = datasets.open_source(recipe.source, order.choice)
     data = _load(recipe, source, order, progress)
     if data.unreadable:

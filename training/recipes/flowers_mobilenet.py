@@ -8,7 +8,7 @@ RECIPE = Recipe(
     name="flowers_mobilenet",
     summary="five kinds of flowers, MobileNetV2 pretrained on ImageNet with a new head",
     task="image_classification",
-    input=ImageInput(height=160, width=160),
+    input=ImageInput(height=224, width=224),
     source=SourceSpec(kind="tfds", dataset="flowers", tfds_name="tf_flowers"),
     labels=("daisy", "dandelion", "roses", "sunflowers", "tulips"),
     build=backbones.mobilenet_classifier,
