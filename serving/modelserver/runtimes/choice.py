@@ -51,7 +51,10 @@ def load(folder: Path, options: RuntimeOptions | None = None) -> LoadedModel:
     card = repository.read_card(folder)
     if card is not None:
         repository.verify(folder, card)
-    return ServedModel(bundle, card, wanted)
+    model = ServedModel(bundle, card, wanted)
+    del bundle
+    machine.give_memory_back()
+    return model
 
 
 class ServedModel:
@@ -104,6 +107,7 @@ class ServedModel:
                 signature.close()
             self._compiled.clear()
             self._tensorflow.close()
+            machine.give_memory_back()
 
     def _compile(self, bundle: Bundle, card: ModelCard | None, options: RuntimeOptions, changes: bool) -> str:
         """Compile every signature that converts, and remember why the others do not; returns the precision."""

@@ -4,19 +4,29 @@
 `openvino_shapes.py` admits shapes, `openvino_program.py` holds what was compiled.
 """
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.errors import BadInput, OutOfRange, ServingError
-from serving.modelserver.runtimes import arguments, machine
-from serving.modelserver.runtimes.openvino_conversion import NotConvertible, convert, core, openvino
+from serving.errors import Aborted, BadInput, OutOfRange, ServingError
+from serving.modelserver.runtimes import arguments, machine, saved_model
+from serving.modelserver.runtimes.openvino_conversion import (
+    Converted,
+    NotConvertible,
+    convert,
+    core,
+    openvino,
+)
 from serving.modelserver.runtimes.openvino_program import Program, reason
 from serving.modelserver.runtimes.openvino_shapes import Shape, Shapes
+from serving.modelserver.runtimes.openvino_source import Source
 from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
 from serving.modelserver.runtimes.saved_model import Bundle
 from serving.wire import dtypes
@@ -62,46 +72,47 @@ class OpenVinoSignature:
         """
         self._signature = signature
         self._config = config
-        self._converted = convert(bundle, signature)
-        self._shapes = Shapes(self._converted.model)
+        again = functools.partial(_converted_again, bundle.folder, bundle.tags, bundle.stamp, signature)
+        self._source = Source(convert(bundle, signature), again)
+        self._narrowed = self._source.get().narrowed
+        self._shapes = Shapes(self._source)
         self._lock = threading.Lock()
         self._variants: OrderedDict[tuple[int, ...], Program] = OrderedDict()
-        self._program = None if None in self._shapes.declared else self._compiled(self._converted.model)
+        self._program = None if None in self._shapes.declared else self._compiled(self._source.get())
         self.parallel = self._program.parallel if self._program else 1
         self._warm()
+        if self._shapes.settled:
+            self._source.forget()
 
     def run(self, inputs: Tensors, outputs: Collection[str] | None) -> dict[str, NDArray[Any]]:
         """See LoadedModel.run; also BeyondThirtyTwoBits where 32 bits do not hold a value."""
         arguments.check(self._signature, inputs)
         aliases = arguments.wanted(self._signature, outputs)
         arrays = [inputs[alias] for alias in self._signature.inputs]
-        for alias in self._converted.narrowed:
+        for alias in self._narrowed:
             _within_32_bits(alias, inputs[alias])
-        return self._program_for([array.shape for array in arrays]).run(arrays, aliases)
+        return self._program_for(tuple(array.shape for array in arrays)).run(arrays, aliases)
 
     def close(self) -> None:
         """Free everything."""
         self._variants.clear()
-        del self._program, self._converted, self._shapes
+        del self._program, self._source, self._shapes
 
-    def _program_for(self, sent: list[Shape]) -> Program:
+    def _program_for(self, sent: tuple[Shape, ...]) -> Program:
         """The compiled model that takes these shapes; one of their ranks is compiled if there is none."""
-        shapes: list[Shape] = [()] * len(sent)
-        for place, shape in zip(self._converted.inputs, sent, strict=True):
-            shapes[place] = shape
-        self._shapes.admit(tuple(shapes))
-        if self._program is not None and self._shapes.fit(tuple(shapes)):
+        self._shapes.admit(sent)
+        if self._program is not None and self._shapes.fit(sent):
             return self._program
-        return self._variant(tuple(map(len, shapes)))
+        return self._variant(tuple(map(len, sent)))
 
     def _variant(self, ranks: tuple[int, ...]) -> Program:
         with self._lock:
             if ranks not in self._variants:
-                model = self._converted.model.clone()
-                anything = openvino().PartialShape
+                converted = self._source.get()
+                anything = replace(converted, model=converted.model.clone())
                 try:
-                    model.reshape({place: anything([-1] * rank) for place, rank in enumerate(ranks)})
-                    self._variants[ranks] = self._compiled(model)
+                    anything.reshape(anything.model, [[-1] * rank for rank in ranks])
+                    self._variants[ranks] = self._compiled(anything)
                 except (RuntimeError, NotConvertible) as error:
                     raise BadInput(f"The graph cannot take inputs of ranks {list(ranks)}: {reason(error)}") from error
             self._variants.move_to_end(ranks)
@@ -109,26 +120,32 @@ class OpenVinoSignature:
                 self._variants.popitem(last=False)
             return self._variants[ranks]
 
-    def _compiled(self, model: Any) -> Program:
+    def _compiled(self, converted: Converted) -> Program:
         try:
-            compiled = core().compile_model(model, "CPU", dict(self._config))
+            compiled = core().compile_model(converted.model, "CPU", dict(self._config))
         except RuntimeError as error:
             raise NotConvertible(reason(error)) from error
-        return Program(openvino(), compiled, self._converted.inputs, self._converted.outputs)
+        return Program(openvino(), compiled, converted.inputs, converted.outputs)
 
     def _warm(self) -> None:
         """One row of zeros through every infer request; a graph that refuses zeros is none the worse."""
         if self._program is None:
             return
-        arrays = []
-        for place, spec in zip(self._converted.inputs, self._signature.inputs.values(), strict=True):
-            shape = self._shapes.declared[place] or ()
-            arrays.append(np.zeros([max(size, 1) for size in shape], dtypes.numpy_dtype(spec.data_type)))
+        types = [dtypes.numpy_dtype(spec.data_type) for spec in self._signature.inputs.values()]
+        shapes = [[max(size, 1) for size in shape or ()] for shape in self._shapes.declared]
+        arrays = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, types, strict=True)]
         try:
-            self._shapes.admit(tuple(arrays[self._converted.inputs.index(place)].shape for place in range(len(arrays))))
+            self._shapes.admit(tuple(array.shape for array in arrays))
             self._program.warm(arrays)
         except ServingError:
             return
+
+
+def _converted_again(folder: Path, tags: frozenset[str], stamp: tuple[int, ...], signature: Signature) -> Converted:
+    bundle = saved_model.read(folder, tags)
+    if bundle.stamp != stamp:
+        raise Aborted(f"version {folder.name} was replaced on disk since it was loaded")
+    return convert(bundle, signature)
 
 
 def _within_32_bits(alias: str, array: NDArray[Any]) -> None:

@@ -5,7 +5,8 @@
 
 import functools
 import tempfile
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,12 +52,21 @@ def openvino() -> Any:
     return openvino
 
 
-@functools.cache
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def core() -> Any:
-    """One for the process. Files are read, not mapped: a version that is overwritten must not take us down."""
-    core = openvino().Core()
-    core.set_property({"ENABLE_MMAP": False})
-    return core
+    """One for the process, whoever comes first."""
+    with _ONE_AT_A_TIME:
+        return _core()
+
+
+@functools.cache
+def _core() -> Any:
+    """Files are read, not mapped: a version that is overwritten must not take the process down."""
+    made = openvino().Core()
+    made.set_property({"ENABLE_MMAP": False})
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +79,26 @@ class Converted:
     outputs: Mapping[str, int]
     narrowed: tuple[str, ...]
     """Inputs whose values must fit into 32 bits, because something is computed from them."""
+
+    def declared(self) -> tuple[tuple[int, ...] | None, ...]:
+        """Stated shape of each input in the signature's order; -1 varies, None is an unknown rank."""
+        return tuple(_shape(self.model.inputs[place]) for place in self.inputs)
+
+    def reshape(self, model: Any, shapes: Sequence[Sequence[int]]) -> None:
+        """Give a clone of the model these shapes, in the signature's order; -1 varies.
+
+        Raises:
+            RuntimeError: OpenVINO's account of where the graph cannot take them.
+        """
+        partial = openvino().PartialShape
+        model.reshape({place: partial(list(shape)) for place, shape in zip(self.inputs, shapes, strict=True)})
+
+
+def _shape(port: Any) -> tuple[int, ...] | None:
+    shape = port.get_partial_shape()
+    if shape.rank.is_dynamic:
+        return None
+    return tuple(-1 if size.is_dynamic else size.get_length() for size in shape)
 
 
 def convert(bundle: Bundle, signature: Signature) -> Converted:

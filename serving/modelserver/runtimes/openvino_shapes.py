@@ -9,7 +9,9 @@ from collections import OrderedDict
 from typing import Any
 
 from serving.errors import BadInput
+from serving.modelserver.runtimes.openvino_conversion import Converted
 from serving.modelserver.runtimes.openvino_program import reason
+from serving.modelserver.runtimes.openvino_source import Source
 
 Shape = tuple[int, ...]
 
@@ -21,14 +23,19 @@ _TRIALS = ((1, (2, 3, 5, 7, 11)), (2, (13, 17, 19, 23, 29)), (7, (31, 37, 41, 43
 
 
 class Shapes:
-    """Admits the shapes of one converted model's inputs."""
+    """Admits the shapes of a signature's inputs, in the signature's order."""
 
-    def __init__(self, model: Any) -> None:
-        self.declared = tuple(_declared(port) for port in model.inputs)
-        self._trial = model.clone()
+    def __init__(self, source: Source) -> None:
+        """Try a few sizes; if all go through, most requests need no asking later."""
+        self.declared = source.get().declared()
+        self._source = source
+        self._trial: tuple[Converted, Any] | None = None
         self._lock = threading.Lock()
         self._admitted: OrderedDict[tuple[Shape, ...], None] = OrderedDict()
-        self._any_size_will_do = self._try_sizes()
+        self.settled = self._try_sizes()
+        """Whether requests of the stated form need no asking any more."""
+        if self.settled:
+            self._trial = None
 
     def fit(self, shapes: tuple[Shape, ...]) -> bool:
         """Whether they are of the form that the signature states."""
@@ -40,7 +47,7 @@ class Shapes:
         Raises:
             BadInput: with OpenVINO's account of where they do not fit.
         """
-        if self._any_size_will_do and len({shape[:1] for shape in shapes}) <= 1 and self.fit(shapes):
+        if self.settled and len({shape[:1] for shape in shapes}) <= 1 and self.fit(shapes):
             return
         with self._lock:
             if shapes in self._admitted:
@@ -52,8 +59,12 @@ class Shapes:
                 self._admitted.popitem(last=False)
 
     def _infer(self, shapes: tuple[Shape, ...]) -> None:
+        if self._trial is None:
+            converted = self._source.get()
+            self._trial = converted, converted.model.clone()
+        converted, clone = self._trial
         try:
-            self._trial.reshape({place: list(shape) for place, shape in enumerate(shapes)})
+            converted.reshape(clone, shapes)
         except (RuntimeError, TypeError, OverflowError) as error:
             raise BadInput(f"The graph cannot take inputs of shape {_listed(shapes)}: {reason(error)}") from error
 
@@ -73,13 +84,6 @@ class Shapes:
             except BadInput:
                 return False
         return True
-
-
-def _declared(port: Any) -> Shape | None:
-    shape = port.get_partial_shape()
-    if shape.rank.is_dynamic:
-        return None
-    return tuple(-1 if size.is_dynamic else size.get_length() for size in shape)
 
 
 def _fits(declared: Shape | None, shape: Shape) -> bool:

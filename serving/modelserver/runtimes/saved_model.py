@@ -4,6 +4,8 @@ Both runtimes start here. This room knows the file; what a graph reaches and how
 in `graph.py`.
 """
 
+import contextlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,9 @@ class Bundle:
     signature_defs: Mapping[str, SignatureDef]
     plain: bool
     """One MetaGraph, tagged `serve` alone, in binary: any reader finds the same one."""
+    tags: frozenset[str]
+    stamp: tuple[int, ...]
+    """Changes when the file is replaced."""
 
 
 def read(folder: Path, tags: frozenset[str] = frozenset({"serve"})) -> Bundle:
@@ -45,6 +50,7 @@ def read(folder: Path, tags: frozenset[str] = frozenset({"serve"})) -> Bundle:
 
     Source: the texts are TensorFlow's (cc/saved_model/reader.cc).
     """
+    stamp = _stamp(folder)
     model = _parse(folder)
     chosen = [graph for graph in model.meta_graphs if set(graph.meta_info_def.tags) == tags]
     if not chosen:
@@ -57,7 +63,7 @@ def read(folder: Path, tags: frozenset[str] = frozenset({"serve"})) -> Bundle:
     definitions = {name: _detached(graph.signature_def[name]) for name in sorted(graph.signature_def)}
     signatures = {name: _signature(name, definitions[name]) for name in definitions if name != INIT_OP}
     plain = len(model.meta_graphs) == 1 and tags == {"serve"} and (folder / BINARY).exists()
-    return Bundle(folder, graph, signatures, definitions, plain)
+    return Bundle(folder, graph, signatures, definitions, plain, tags, stamp)
 
 
 def _parse(folder: Path) -> SavedModel:
@@ -78,6 +84,14 @@ def _parse(folder: Path) -> SavedModel:
         "Specified file path does not appear to contain a SavedModel bundle (should have a file called "
         f"`saved_model.pb`). Specified file path: {folder}"
     )
+
+
+def _stamp(folder: Path) -> tuple[int, ...]:
+    for name in (BINARY, TEXT):
+        with contextlib.suppress(OSError):
+            found = os.stat(folder / name)
+            return found.st_ino, found.st_size, found.st_mtime_ns
+    return ()
 
 
 def _tag_sets(model: SavedModel) -> str:

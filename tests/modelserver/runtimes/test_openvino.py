@@ -1,6 +1,7 @@
 """What is particular to OpenVINO: where it would be wrong it is not used, and what it is told about the machine."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,9 @@ def sum_of(data_type: int) -> Bundle:
         side[alias].tensor_shape.dim.add(size=-1)
     specs = {alias: TensorSpec(data_type, (-1,), f"{alias}:0") for alias in "xy"}
     signature = Signature("serving_default", {"x": specs["x"]}, {"y": specs["y"]})
-    return Bundle(Path("nowhere"), graph, {signature.name: signature}, dict(graph.signature_def), plain=False)
+    return Bundle(
+        Path("nowhere"), graph, {signature.name: signature}, dict(graph.signature_def), False, frozenset(), ()
+    )
 
 
 def added(data_type: int) -> OpenVinoSignature:
@@ -79,6 +82,21 @@ def test_what_changes_variables_is_left_alone(saved_models: Path, name: str) -> 
 
     with pytest.raises(NotConvertible, match="changes variables"):
         OpenVinoSignature(bundle, bundle.signatures[name], F32)
+
+
+def test_an_unforeseen_shape_is_read_from_the_file_that_was_loaded(saved_models: Path, tmp_path: Path) -> None:
+    version = Path(shutil.copytree(saved_models / "half_plus_three" / "1", tmp_path / "1"))
+    model = choice.load(version, RuntimeOptions(runtime="openvino"))
+    shutil.rmtree(version)
+
+    with pytest.raises(BadInput, match=r"^Send inputs of the shape that the signature states"):
+        model.run("serving_default", {"x": floats([1, 2])})
+    shutil.copytree(saved_models / "dense" / "1", version)
+    with pytest.raises(BadInput, match="was replaced on disk"):
+        model.run("serving_default", {"x": floats([1, 2])})
+
+    assert model.run("serving_default", {"x": floats([[2]])})["y"].tolist() == [[4]]
+    model.close()
 
 
 @pytest.fixture(scope="module")
