@@ -105,13 +105,13 @@ def test_a_frozen_backbone_is_run_once_and_its_head_trains_the_whole(
         fine_tune=FineTune(layers=6, learning_rate=1e-4, epochs=1),
     )  # fmt: skip
     model = recipe.build(context(small, SMALL, tmp_path, str(weights_file)))
-    before = model.predict_on_batch(small.test.inputs[:4])
+    before = model.predict_on_batch(small.test.batch(range(4), SMALL))
     run = fit.Run(recipe=recipe, data=small, seed=0, cache=tmp_path, progress=SILENT)
 
     fit.fit(model, run)
 
     assert [phase.name for phase in run.phases] == ["head", "fine-tuning"]
-    assert not np.allclose(model.predict_on_batch(small.test.inputs[:4]), before)
+    assert not np.allclose(model.predict_on_batch(small.test.batch(range(4), SMALL)), before)
     assert len(list(tmp_path.glob("features-*/features.npy"))) == 3  # train twice, mirrored too; validation once
 
 
@@ -119,9 +119,13 @@ def test_features_are_those_of_the_frozen_part_and_change_with_its_weights(
     small: PreparedData, weights_file: Path, tmp_path: Path
 ) -> None:
     model = backbones.mobilenet_classifier(context(small, SMALL, tmp_path, str(weights_file)))
-    frozen = backbones.split(model).frozen
+    split = backbones.split(model)
+    assert split is not None
+    frozen = split.frozen
     found = features.of_split(frozen, small, "test", SMALL, flip=False, cache=tmp_path, progress=SILENT)
-    np.testing.assert_allclose(found.inputs, frozen.predict_on_batch(small.test.inputs), atol=1e-4)
+    np.testing.assert_allclose(
+        found.batch(range(16), SMALL), frozen.predict_on_batch(small.test.batch(range(16), SMALL)), atol=1e-4
+    )
 
     frozen.set_weights([weight * 1.1 for weight in frozen.get_weights()])
     features.of_split(frozen, small, "test", SMALL, flip=False, cache=tmp_path, progress=SILENT)

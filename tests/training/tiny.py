@@ -5,7 +5,7 @@ from pathlib import Path
 import keras
 
 from serving.card import ImageInput
-from training import session
+from training.datasets import SourceChoice
 from training.recipe import BuildContext, Recipe, SourceSpec
 from training.session import Order
 
@@ -34,4 +34,4 @@ TINY = Recipe(
 
 def order_of(pictures: Path, cache: Path, models: Path) -> Order:
     """The tiny recipe on a picture folder."""
-    return Order(recipe=TINY, choice=session.SourceChoice(data_dir=pictures), models=models, cache=cache)
+    return Order(recipe=TINY, choice=SourceChoice(data_dir=pictures), models=models, cache=cache)
