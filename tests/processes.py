@@ -7,6 +7,7 @@ what the kernel says of a process, and nothing of models.
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[1]
+PORTS = ("--http-port", "0", "--grpc-port", "0", "--rest-port", "0")
+"""Options of `python -m serving`: every port is the system's choice."""
+_SCHEDULED = 2
+"""Part of the number of the clock that Linux keeps for the CPU time of a process; see clock_getcpuclockid(3)."""
 _ADDRESS = re.compile(r"^(Gateway|gRPC|REST) +(?:http://)?(\S+?)/?$")
 
 
@@ -45,20 +50,39 @@ def slipway(
     models: Path, *options: str, python: str = sys.executable, timeout_s: float = 90, quiet: bool = True
 ) -> Iterator[Slipway]:
     """Run `python -m serving` on a folder of models until the block ends, then SIGTERM."""
-    ports = ("--http-port", "0", "--grpc-port", "0", "--rest-port", "0")
-    command = [python, "-m", "serving", "--models", str(models), *ports, *options]
-    started = time.monotonic()
-    stderr = subprocess.DEVNULL if quiet else None
-    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    command = [python, "-m", "serving", "--models", str(models), *PORTS, *options]
+    begun = time.monotonic()
+    with following(command, "Ready", timeout_s=timeout_s, stderr=subprocess.DEVNULL if quiet else None) as (
+        process,
+        lines,
+    ):
+        ready_s = time.monotonic() - begun
+        found = addresses(lines)
+        yield Slipway(process, found["Gateway"], found["gRPC"], found["REST"], ready_s, lines)
+
+
+def addresses(lines: Sequence[str]) -> dict[str, str]:
+    """Gateway, gRPC and REST to host:port, as `python -m serving` prints them."""
+    return {match[1]: match[2] for line in lines if (match := _ADDRESS.match(line))}
+
+
+@contextmanager
+def following(
+    command: Sequence[str], ready: str, *, timeout_s: float = 90, cwd: Path = CHECKOUT, stderr: int | None = None
+) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
+    """Run a server until the block ends, then SIGTERM; entered at the first line of stdout that has `ready` in it.
+
+    Yields the process and all lines that it has printed so far.
+    """
+    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=stderr, text=True)
     lines: list[str] = []
-    ready = threading.Event()
-    reader = threading.Thread(target=_read, args=(process, lines, ready), daemon=True)
+    is_ready = threading.Event()
+    reader = threading.Thread(target=_read, args=(process, lines, ready, is_ready), daemon=True)
     reader.start()
     try:
-        if not ready.wait(timeout_s) or process.poll() is not None:
+        if not is_ready.wait(timeout_s) or process.poll() is not None:
             raise RuntimeError(f"{' '.join(command)} did not become ready:\n" + "\n".join(lines))
-        found = {match[1]: match[2] for line in lines if (match := _ADDRESS.match(line))}
-        yield Slipway(process, found["Gateway"], found["gRPC"], found["REST"], time.monotonic() - started, lines)
+        yield process, lines
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -69,19 +93,25 @@ def slipway(
         reader.join(5)
 
 
-def _read(process: subprocess.Popen[str], lines: list[str], ready: threading.Event) -> None:
+def _read(process: subprocess.Popen[str], lines: list[str], ready: str, is_ready: threading.Event) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         lines.append(line.rstrip("\n"))
-        if line.startswith("Ready"):
-            ready.set()
-    ready.set()
+        if ready in line:
+            is_ready.set()
+    is_ready.set()
+
+
+def free_port() -> int:
+    """A TCP port that nobody listens on at this moment, for servers that must be told one."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def cpu_s(pid: int) -> float:
     """User and system seconds that a process has used, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return time.clock_gettime((~pid << 3) | _SCHEDULED)
 
 
 def resident_bytes(pid: int) -> int:

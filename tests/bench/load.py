@@ -1,6 +1,9 @@
-"""Closed-loop load: a fixed number of connections, each sending its next request when the last is answered."""
+"""Load on a server: closed loops (the next request when the last is answered) and paced ones.
 
-import http.client
+The CPU of the server's process is taken over the same time, so that a figure per request does not
+depend on who else uses the machine; asks.py has what is asked.
+"""
+
 import itertools
 import threading
 import time
@@ -9,10 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tests.bench.asks import Ask
 from tests.processes import cpu_s
-
-Ask = Callable[[], None]
-"""Send one request and read its answer; raises if it failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Figures:
     """What one spell of load showed."""
 
     requests: int
+    """Answered well."""
     failed: int
     seconds: float
     latencies_s: Sequence[float]
@@ -40,6 +42,16 @@ class Figures:
         """Latency that this share of the requests stayed under."""
         return 1000 * float(np.quantile(self.latencies_s, share)) if self.latencies_s else float("nan")
 
+    def row(self) -> dict[str, float]:
+        """The figures by name."""
+        return {
+            "per_second": self.per_second,
+            "p50_ms": self.percentile_ms(0.5),
+            "p99_ms": self.percentile_ms(0.99),
+            "cpu_ms": self.cpu_ms,
+            "failed": self.failed,
+        }
+
 
 def closed_loop(asks: Sequence[Ask], pid: int, seconds: float, *, warmup_s: float = 2.0) -> Figures:
     """Let every connection ask for so long; a warm-up before it is not counted."""
@@ -59,27 +71,60 @@ def _spell(asks: Sequence[Ask], seconds: float) -> tuple[list[float], int]:
             try:
                 asks[place]()
                 latencies[place].append(time.perf_counter() - now)
-            except (OSError, RuntimeError, http.client.HTTPException):
+            except (OSError, RuntimeError):
                 failures[place] += 1
 
-    threads = [threading.Thread(target=keep_asking, args=(place,)) for place in range(len(asks))]
+    _in_threads(keep_asking, len(asks))
+    return list(itertools.chain.from_iterable(latencies)), sum(failures)
+
+
+def _in_threads(work: Callable[[int], None], count: int) -> None:
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return list(itertools.chain.from_iterable(latencies)), sum(failures)
 
 
-def http_ask(address: str, path: str, kind: str, bodies: Sequence[bytes]) -> Ask:
-    """A connection of its own that posts the bodies in turn."""
-    connection = http.client.HTTPConnection(address, timeout=30)
-    turn = itertools.cycle(bodies)
+@dataclass(slots=True)
+class Answered:
+    """One request of a paced load."""
 
-    def ask() -> None:
-        connection.request("POST", path, next(turn), {"Content-Type": kind})
-        answer = connection.getresponse()
-        text = answer.read()
-        if answer.status != 200:
-            raise RuntimeError(f"{answer.status}: {text[:200]!r}")
+    place: int
+    """Which connection."""
+    started_s: float
+    """time.monotonic()."""
+    took_s: float
+    failure: str = ""
 
-    return ask
+
+class Paced:
+    """Connections that each ask at a steady rate until told to stop, each answer kept."""
+
+    def __init__(self, asks: Sequence[Ask], per_second: float) -> None:
+        self.answers: list[Answered] = []
+        self._pause_s = len(asks) / per_second
+        self._over = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._keep_asking, args=(place, ask)) for place, ask in enumerate(asks)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def _keep_asking(self, place: int, ask: Ask) -> None:
+        due = time.monotonic() + self._pause_s * place / len(self._threads)
+        while not self._over.wait(max(0.0, due - time.monotonic())):
+            started, failure = time.monotonic(), ""
+            try:
+                ask()
+            except (OSError, RuntimeError) as error:
+                failure = str(error)
+            self.answers.append(Answered(place, started, time.monotonic() - started, failure))
+            due = max(due + self._pause_s, started)
+
+    def stop(self) -> list[Answered]:
+        """End; all answers, in the order of their ends."""
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        return self.answers

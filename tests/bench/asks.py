@@ -1,0 +1,106 @@
+"""One connection each, ready to ask: HTTP with whole bodies, gRPC Predict with prepared pictures.
+
+load.py drives them. They do as little as they can, since they share the cores with the server.
+"""
+
+import base64
+import itertools
+import json
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+import numpy as np
+
+from serving.wire import protos, tensors
+
+Ask = Callable[[], None]
+"""Send one request and read its answer; raises OSError or RuntimeError if it failed."""
+
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+TIMEOUT_S = 30.0
+
+
+class HttpAsk:
+    """A connection of its own that posts the bodies in turn; it is opened anew after a failure."""
+
+    def __init__(self, address: str, path: str, kind: str, bodies: Sequence[bytes]) -> None:
+        host, _, port = address.rpartition(":")
+        self._address = (host, int(port))
+        head = f"POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {kind}\r\nContent-Length: "
+        self._turn = itertools.cycle([f"{head}{len(body)}\r\n\r\n".encode() + body for body in bodies])
+        self._socket: socket.socket | None = None
+
+    def __call__(self) -> None:
+        """Ask once."""
+        try:
+            if self._socket is None:
+                self._socket = socket.create_connection(self._address, TIMEOUT_S)
+                self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._socket.sendall(next(self._turn))
+            status, body = _answer(self._socket)
+        except (OSError, ValueError, RuntimeError) as error:
+            self.close()
+            raise RuntimeError(f"no answer: {error!r}") from error
+        if status != 200:
+            self.close()
+            raise RuntimeError(f"{status}: {body[:200]!r}")
+
+    def close(self) -> None:
+        """Hang up."""
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
+
+def _answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Status and body of an answer that says how long it is."""
+    data = b""
+    while (end := data.find(b"\r\n\r\n")) < 0:
+        data += _received(connection)
+    head = data[:end].lower()
+    length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+    body = data[end + 4 :]
+    while len(body) < length:
+        body += _received(connection)
+    return int(head.split(b" ", 2)[1]), body
+
+
+def _received(connection: socket.socket) -> bytes:
+    chunk = connection.recv(65536)
+    if not chunk:
+        raise RuntimeError("the server closed the connection")
+    return chunk
+
+
+def rest_bodies(files: Sequence[bytes], signature: str = "encoded", alias: str = "image_bytes") -> list[bytes]:
+    """Whole picture files as bodies of the model server's REST predict."""
+    coded = [base64.b64encode(data).decode() for data in files]
+    return [json.dumps({"signature_name": signature, "instances": [{alias: {"b64": text}}]}).encode() for text in coded]
+
+
+class GrpcAsk:
+    """A channel of its own that predicts arrays in turn, one a call, as tensor_content."""
+
+    def __init__(self, target: str, model: str, batches: Sequence[Any], alias: str = "image") -> None:
+        self._channel = grpc.insecure_channel(target, [("grpc.use_local_subchannel_pool", 1)])
+        self._call: Any = self._channel.unary_unary(PREDICT)
+        requests = []
+        for batch in batches:
+            request = protos.PredictRequest()
+            request.model_spec.name = model
+            request.inputs[alias].CopyFrom(tensors.to_proto(np.ascontiguousarray(batch), as_content=True))
+            requests.append(request.SerializeToString())
+        self._turn = itertools.cycle(requests)
+
+    def __call__(self) -> None:
+        """Ask once."""
+        try:
+            self._call(next(self._turn), timeout=TIMEOUT_S)
+        except grpc.RpcError as error:
+            raise RuntimeError(str(error)) from error
+
+    def close(self) -> None:
+        """Hang up."""
+        self._channel.close()

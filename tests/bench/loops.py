@@ -1,0 +1,174 @@
+"""Tight loops in a process of their own: the bare work that servers are compared with.
+
+`Loop("openvino", folder)` starts `python -m tests.bench.loops openvino FOLDER`, which loads, warms up and
+waits. For every line `{"seconds": ..., "size": ...}` on stdin it works for so long and answers with what it
+did and the CPU that it took, all its threads together; between the lines it takes none.
+
+Kinds: `openvino` calls the compiled model with single pictures from `size` threads; `tensorflow` calls the
+SavedModel with batches of `size`; `photos` decodes JPEG files and calls the compiled model, `size` threads.
+"""
+
+import itertools
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from serving import repository
+from serving.modelserver.runtimes.choice import settled_precision
+from serving.modelserver.runtimes.on_openvino import settings
+from serving.modelserver.runtimes.protocol import RuntimeOptions
+from tests.bench.models import PICTURE, SIDE
+from tests.processes import CHECKOUT
+
+Turn = Callable[[], None]
+
+
+class Loop:
+    """One such process; use it as a context manager."""
+
+    def __init__(self, kind: str, *arguments: Path | str) -> None:
+        command = [sys.executable, "-m", "tests.bench.loops", kind, *map(str, arguments)]
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            command, cwd=CHECKOUT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def __enter__(self) -> Self:
+        """Loaded and warm."""
+        self._read()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Ended."""
+        assert self.process.stdin
+        self.process.stdin.close()
+        self.process.wait(30)
+
+    def spell(self, seconds: float, size: int = 1) -> dict[str, float]:
+        """Work for so long; `cpu_ms` is for one picture."""
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps({"seconds": seconds, "size": size}) + "\n")
+        self.process.stdin.flush()
+        done = self._read()
+        return {
+            "cpu_ms": 1000 * done["cpu_s"] / done["pictures"],
+            "per_second": done["pictures"] / done["seconds"],
+        }
+
+    def _read(self) -> dict[str, float]:
+        assert self.process.stdout
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self.process.args!r} ended with {self.process.wait(30)}")
+        found: dict[str, float] = json.loads(line)
+        return found
+
+
+def spell(turns: list[Turn], pictures: int, seconds: float) -> Mapping[str, float]:
+    """Let each turn be taken over and over in a thread of its own; every turn stands for so many pictures."""
+    counts = [0] * len(turns)
+
+    def work(place: int) -> None:
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            turns[place]()
+            counts[place] += 1
+
+    cpu, started = time.process_time(), time.perf_counter()
+    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(turns))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = {"cpu_s": time.process_time() - cpu, "seconds": time.perf_counter() - started}
+    return {"pictures": pictures * sum(counts), **took}
+
+
+def _pictures(count: int) -> Any:
+    return np.random.default_rng(1).integers(0, 256, (count, SIDE, SIDE, 3), np.uint8)
+
+
+def _compiled(folder: Path) -> tuple[Any, Any]:
+    """The module openvino and the model as the server would compile it."""
+    import openvino
+
+    core = openvino.Core()
+    precision = settled_precision("auto", repository.read_card(folder))
+    return openvino, core.compile_model(core.read_model(folder), "CPU", settings(RuntimeOptions(), precision))
+
+
+def _infer(openvino: Any, compiled: Any) -> Callable[[Any], None]:
+    request = compiled.create_infer_request()
+
+    def infer(picture: Any) -> None:
+        request.set_input_tensor(0, openvino.Tensor(picture, shared_memory=True))
+        request.infer()
+
+    return infer
+
+
+def openvino_turns(folder: Path) -> Iterator[Turn]:
+    """Calls of the compiled model with single pictures."""
+    openvino, compiled = _compiled(folder)
+    while True:
+        infer = _infer(openvino, compiled)
+        turn = itertools.cycle([picture[None] for picture in _pictures(16)])
+        yield lambda infer=infer, turn=turn: infer(next(turn))  # type: ignore[misc]
+
+
+def photo_turns(folder: Path, photos: Path) -> Iterator[Turn]:
+    """From the bytes of a photo to its probabilities."""
+    from serving.preprocess.image import to_pixels
+
+    openvino, compiled = _compiled(folder)
+    files = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))]
+    while True:
+        infer = _infer(openvino, compiled)
+        turn = itertools.cycle(files)
+        yield lambda infer=infer, turn=turn: infer(to_pixels(next(turn), PICTURE)[None])  # type: ignore[misc]
+
+
+def tensorflow_turn(folder: Path) -> Callable[[int], Turn]:
+    """The SavedModel's serving_default on a batch."""
+    import tensorflow as tf
+
+    serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
+
+    def turn_of(size: int) -> Turn:
+        batch = tf.constant(_pictures(size))
+        return lambda: serve(image=batch)
+
+    return turn_of
+
+
+def main(kind: str, folder: Path, *rest: str) -> None:
+    """Load, then work off the lines of stdin."""
+    batch_turn = tensorflow_turn(folder) if kind == "tensorflow" else None
+    sources = {"openvino": openvino_turns, "photos": photo_turns}
+    source: Iterator[Turn] = iter(()) if batch_turn else sources[kind](folder, *map(Path, rest))  # type: ignore[operator]
+    turns: list[Turn] = []
+    print("{}", flush=True)
+    for line in sys.stdin:
+        wanted = json.loads(line)
+        size = wanted["size"]
+        if batch_turn:
+            turns = [batch_turn(size)]
+        while not batch_turn and len(turns) < size:
+            turns.append(next(source))
+        chosen = turns[: 1 if batch_turn else size]
+        spell(chosen, 1, min(0.5, wanted["seconds"]))
+        print(json.dumps(spell(chosen, size if batch_turn else 1, wanted["seconds"])), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
