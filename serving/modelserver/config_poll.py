@@ -6,7 +6,8 @@ from pathlib import Path
 
 from serving.errors import ServingError
 from serving.modelserver import config_file
-from serving.modelserver.calls.reload import ApplyConfig
+from serving.modelserver.calls import reload
+from serving.modelserver.lifecycle.manager import ModelManager
 
 log = logging.getLogger(__name__)
 
@@ -14,8 +15,8 @@ log = logging.getLogger(__name__)
 class ConfigPoll:
     """The thread that looks."""
 
-    def __init__(self, path: Path, every_s: float, apply: ApplyConfig) -> None:
-        self._path, self._every_s, self._apply = path, every_s, apply
+    def __init__(self, path: Path, every_s: float, manager: ModelManager) -> None:
+        self._path, self._every_s, self._manager = path, every_s, manager
         self._stopping = threading.Event()
         self._last_problem = ""
         self._thread = threading.Thread(target=self._run, name="config-poll", daemon=True)
@@ -24,7 +25,7 @@ class ConfigPoll:
     def _run(self) -> None:
         while not self._stopping.wait(self._every_s):
             try:
-                self._apply(config_file.read(self._path))
+                reload.apply(self._manager, config_file.read(self._path), wait=False)
                 self._last_problem = ""
             except ServingError as error:
                 self._tell(f"{error.code.name}: {error.message}")
@@ -38,5 +39,6 @@ class ConfigPoll:
         self._last_problem = problem
 
     def stop(self) -> None:
-        """Look no more. A config that is being applied is left to its own thread."""
+        """Look no more; waits for the look under way."""
         self._stopping.set()
+        self._thread.join()

@@ -77,6 +77,7 @@ def _lifecycle(flags: Flags) -> LifecycleOptions:
     return LifecycleOptions(
         poll_s=flags.file_system_poll_wait_seconds,
         load_retries=flags.max_num_load_retries,
+        load_threads=flags.num_load_threads or LifecycleOptions().load_threads,
         load_retry_interval_s=flags.load_retry_interval_micros / 1e6,
         allow_labels_for_unavailable=flags.allow_version_labels_for_unavailable_models,
         batching=_batching(flags),

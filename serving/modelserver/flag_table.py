@@ -34,7 +34,7 @@ class Flags:
     file_system_poll_wait_seconds: int = _flag(1, "Look for versions this often. 0: once, at start. Negative: never.")
     max_num_load_retries: int = _flag(5, "Tries after the first to load a version.")
     load_retry_interval_micros: int = _flag(60_000_000, "Microseconds between two tries.")
-    num_load_threads: int = _flag(0, "Versions loaded at a time.", no_effect="versions of a model load one by one")
+    num_load_threads: int = _flag(0, "Versions loaded at a time, over all models. 0: four.")
     num_unload_threads: int = _flag(0, "Versions unloaded at a time.", no_effect="unloading takes no thread pool")
     flush_filesystem_caches: bool = _flag(
         True, "Drop file caches after the load.", no_effect="the operating system frees its caches when it needs to"
@@ -57,7 +57,7 @@ class Flags:
     enable_profiler: bool = _flag(True, "Serve TensorFlow's profiler.", no_effect="there is no TensorFlow to profile")
     # gRPC
     grpc_channel_arguments: str = _flag("", "Comma-separated gRPC channel arguments, as key=value.")
-    grpc_max_threads: int = _flag(4 * CPUS, "gRPC's threads; here the least number of calls worked on at a time.")
+    grpc_max_threads: int = _flag(4 * CPUS, "gRPC calls worked on at a time; never fewer than 1024 here.")
     enable_grpc_healthcheck_service: bool = _flag(False, "Serve grpc.health.v1.Health.")
     enable_serialization_as_tensor_content: bool = _flag(False, "Return numeric tensors as tensor_content.")
     ssl_config_file: str = _flag("", "Text-format SSLConfig: serve gRPC over TLS.")

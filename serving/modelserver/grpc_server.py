@@ -9,23 +9,28 @@ What the services answer is messages.py's and oip_messages.py's business.
 import contextlib
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import grpc
 from google.protobuf.message import DecodeError, EncodeError, Message
 
-from serving.errors import BadInput, Code, OutOfRange, ServingError, Unavailable
+from serving.errors import BadInput, Code, OutOfRange, Overloaded, ServingError, Unavailable
 from serving.modelserver.server_config import Tls
 
 log = logging.getLogger(__name__)
 
 MOST_DETAIL_BYTES = 1024
 _MOST_MESSAGE_BYTES = 2**31 - 1
+_OPEN_PER_CALL = 4
+"""Calls may be open, their message still on its way, so many times as may be worked on. Each holds a
+thread that sleeps: a caller that opens calls and sends nothing must open thousands to be in the way."""
 _STATUS: Mapping[int, grpc.StatusCode] = {status.value[0]: status for status in grpc.StatusCode}
 
 Method = Callable[[Any, float | None], Message]
@@ -52,12 +57,33 @@ def truncated(message: str) -> str:
     return encoded[:MOST_DETAIL_BYTES].decode("utf-8", "ignore") + "...TRUNCATED"
 
 
-def handler(unary: Unary) -> "grpc.RpcMethodHandler[bytes, bytes]":
+class Gate:
+    """Lets so many calls in at a time and no more; health checks and reflection do not come by here."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._inside = most, 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside >= self._most:
+                raise Overloaded(f"{self._inside} calls are under way already; try again later")
+            self._inside += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            self._inside -= 1
+
+
+def handler(unary: Unary, gate: Gate) -> "grpc.RpcMethodHandler[bytes, bytes]":
     """A method as grpc wants it: bytes to bytes, failing only by abort()."""
 
     def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
         try:
-            return _answer(unary, raw, context)
+            with gate:
+                return _answer(unary, raw, context)
         except ServingError as error:
             context.abort(_STATUS[error.code], truncated(error.message))
         except Exception as error:
@@ -107,14 +133,17 @@ class GrpcServer:
             Unavailable: a port or socket that cannot be had.
         """
         self._options = options
-        self._pool = ThreadPoolExecutor(options.most_calls, "grpc")
-        self._server = grpc.server(self._pool, options=_arguments(options), maximum_concurrent_rpcs=options.most_calls)
+        most_open = _OPEN_PER_CALL * options.most_calls
+        self._pool = ThreadPoolExecutor(most_open, "grpc")
+        self._server = grpc.server(self._pool, options=_arguments(options), maximum_concurrent_rpcs=most_open)
+        gate = Gate(options.most_calls)
         for service, methods in services.items():
-            handlers = {name: handler(unary) for name, unary in methods.items()}
+            handlers = {name: handler(unary, gate) for name, unary in methods.items()}
             self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, handlers),))
         for register in extend:
             register(self._server)
-        self.port = None if options.port is None else self._listen(f"{options.address}:{options.port}")
+        host = f"[{options.address}]" if ":" in options.address else options.address
+        self.port = None if options.port is None else self._listen(f"{host}:{options.port}")
         if options.socket_path is not None:
             self._listen_on_socket(options.socket_path)
         self._server.start()

@@ -79,13 +79,11 @@ class Messages:
     def __init__(
         self,
         manager: ModelManager,
-        apply_config: reload.ApplyConfig,
         *,
         tensor_content: bool = False,
         check_method_names: bool = False,
     ) -> None:
-        self._manager, self._apply_config = manager, apply_config
-        self._metrics = manager.metrics
+        self._manager, self._metrics = manager, manager.metrics
         self._tensor_content, self._check_methods = tensor_content, check_method_names
 
     def services(self) -> Services:
@@ -188,12 +186,12 @@ class Messages:
         spec = spec_of(request)
         return status_message(status.run(self._manager, spec.name, version_of(spec)))
 
-    def reload_config(self, request: ReloadConfigRequest, _deadline: float | None) -> ReloadConfigResponse:
+    def reload_config(self, request: ReloadConfigRequest, deadline: float | None) -> ReloadConfigResponse:
         """ModelService.HandleReloadConfigRequest."""
         response = ReloadConfigResponse()
         response.status.SetInParent()
         before = reload.totals(self._metrics, request.metric_names)
-        self._apply_config(request.config)
+        reload.apply(self._manager, request.config, deadline=deadline)
         for name, total in reload.totals(self._metrics, request.metric_names).items():
             response.metric.add(name=name, int64_value_increase=int(total - before[name]))
         return response

@@ -18,7 +18,7 @@ import grpc
 
 from serving.errors import ServingError
 from serving.modelserver import config_file
-from serving.modelserver.calls.reload import Reloading
+from serving.modelserver.calls import reload
 from serving.modelserver.calls.replay import REPLAYS
 from serving.modelserver.config_poll import ConfigPoll
 from serving.modelserver.grpc_health import HEALTH_SERVICE, Health, add_reflection
@@ -60,7 +60,6 @@ class ModelServer:
         warmup = replace(config.lifecycle.warmup, replays=REPLAYS)
         options = replace(config.lifecycle, warmup=warmup)
         self.manager = ModelManager(load or partial(choice.load, options=config.runtime), options)
-        self._reloading = Reloading(self.manager)
         self._poll: ConfigPoll | None = None
         self._health = Health(self.manager) if config.health_service else None
         self._grpc: GrpcServer | None = None
@@ -106,12 +105,12 @@ class ModelServer:
         if config.models_root is not None:
             self.manager.serve_root(config.models_root)
         elif config.model_config_file is not None:
-            self._reloading.apply(config_file.read(config.model_config_file))
+            reload.apply(self.manager, config_file.read(config.model_config_file))
             if config.config_poll_s > 0:
-                self._poll = ConfigPoll(config.model_config_file, config.config_poll_s, self._reloading.apply)
+                self._poll = ConfigPoll(config.model_config_file, config.config_poll_s, self.manager)
         elif config.base_path is not None:
             path = config_file.base_path(config.name, str(config.base_path))
-            self._reloading.serve([ModelSettings(config.name, path)])
+            self.manager.configure([ModelSettings(config.name, path)])
 
     def _open(self) -> None:
         config = self.config
@@ -130,7 +129,6 @@ class ModelServer:
         config = self.config
         messages = Messages(
             self.manager,
-            self._reloading.apply,
             tensor_content=config.tensor_content,
             check_method_names=config.check_method_names,
         )

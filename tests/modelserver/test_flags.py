@@ -126,11 +126,11 @@ def test_an_unknown_argument_is_reported_with_the_nearest_flag(argument: str, to
 
 
 def test_flags_without_effect_are_accepted_and_said_to_have_none() -> None:
-    line = flags.parse(["--mixed_precision=bfloat16", "--enable_profiler", "--num_load_threads=4"])
+    line = flags.parse(["--mixed_precision=bfloat16", "--enable_profiler", "--num_unload_threads=4"])
 
     assert line.warnings == (
         "--mixed_precision has no effect here: use --precision instead",
-        "--num_load_threads has no effect here: versions of a model load one by one",
+        "--num_unload_threads has no effect here: unloading takes no thread pool",
     )
 
 

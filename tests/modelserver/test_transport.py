@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from serving.errors import HTTP_STATUS, Code
+from serving.modelserver.flag_effects import channel_arguments
 from serving.modelserver.grpc_server import truncated
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig, Tls
 from tests.modelserver.asking import Grpc, Refusal, Rest, grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import ASLEEP, load, publish
 from tests.modelserver.test_classify_regress import CLASSIFY, asked
+from tests.modelserver.test_health import health_of
 from tests.modelserver.waiting import until
 
 X = {"x": [1.0]}
@@ -151,7 +153,15 @@ def test_more_calls_than_allowed_are_refused_at_once(tmp_path: Path) -> None:
         sleeping = [pool.submit(channel.predict, predict_request("sleeper", {"seconds": [1.0]})) for _ in range(2)]
         until(lambda: len(ASLEEP) == 2)
         assert channel.cannot_predict(predict_request("unicorn")).code == "RESOURCE_EXHAUSTED"
+        assert health_of(channel, "sleeper") == "SERVING"
         assert [future.result()["slept"].tolist() for future in sleeping] == [[1], [1]]
+
+
+def test_channel_arguments_nobody_knows_are_harmless(tmp_path: Path) -> None:
+    arguments = channel_arguments("grpc.max_connection_age_ms=60000,no.such.argument=1,another=text")
+    config = ServerConfig(base_path=publish(tmp_path, "doubler", 1), grpc_port=0, grpc_arguments=arguments)
+    with ModelServer(config, load) as server, grpc_to(server) as channel:
+        assert channel.predict(predict_request("doubler", X))["y"].tolist() == [2]
 
 
 def test_a_unix_socket_serves_and_a_stale_one_is_replaced(tmp_path: Path) -> None:

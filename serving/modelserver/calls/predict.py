@@ -112,12 +112,11 @@ def feeds_of(signature: Signature, inputs: Mapping[str, Any], read: Read = as_it
     Raises:
         BadInput: too many, too few or wrong names, or a value that `read` refuses.
     """
-    if inputs.keys() != signature.inputs.keys():
+    if len(inputs) != len(signature.inputs) or not all(alias in signature.inputs for alias in inputs):
         _check_names(signature, inputs)
     feeds = {alias: read(alias, value) for alias, value in inputs.items()}
-    for alias in signature.inputs:
-        if alias not in feeds:
-            feeds[alias] = signature.defaults[alias]
+    if len(feeds) < len(signature.inputs):
+        feeds = {**signature.defaults, **feeds}
     return feeds
 
 

@@ -1,42 +1,32 @@
 """HandleReloadConfigRequest and the polling of a config file: a new list of models instead of the old one."""
 
 import re
-import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 
 from serving.modelserver import config_file
 from serving.modelserver.lifecycle.manager import ModelManager
-from serving.modelserver.lifecycle.settings import ModelSettings
 from serving.modelserver.metrics import Metrics
 from serving.wire.protos import ModelServerConfig
 
-ApplyConfig = Callable[[ModelServerConfig], None]
-"""Puts a config in force; returns when its new models are available, raises ServingError if it is refused."""
 
+def apply(
+    manager: ModelManager, config: ModelServerConfig, *, wait: bool = True, deadline: float | None = None
+) -> None:
+    """Replace what is served; a refused config changes nothing.
 
-class Reloading:
-    """Applies one config after the other to a manager."""
+    Args:
+        manager: who holds the models.
+        config: the whole new list.
+        wait: return only when each model that is new has a version available.
+        deadline: of the wait, in time.monotonic() seconds.
 
-    def __init__(self, manager: ModelManager) -> None:
-        self._manager = manager
-        self._lock = threading.Lock()
-
-    def apply(self, config: ModelServerConfig) -> None:
-        """Replace what is served; a refused config changes nothing.
-
-        Raises:
-            BadInput: a refusal of config_file.py.
-            FailedPrecondition: a label for a version that is not available.
-            Unknown: a new model did not become available.
-        """
-        with self._lock:
-            models = config_file.models(config, known=self._manager.names())
-            self._manager.configure(models, wait=True)
-
-    def serve(self, models: Sequence[ModelSettings]) -> None:
-        """The same for models that need no config; raises what `apply` does."""
-        with self._lock:
-            self._manager.configure(models, wait=True)
+    Raises:
+        BadInput: a refusal of config_file.py.
+        FailedPrecondition: a label for a version that is not available.
+        NotAvailable: a new model's versions all failed for good; everything else serves.
+        DeadlineExceeded: the wait took too long; loading goes on.
+    """
+    manager.configure(config_file.models(config, known=manager.names()), wait=wait, deadline=deadline)
 
 
 def totals(metrics: Metrics, names: Iterable[str]) -> dict[str, float]:
