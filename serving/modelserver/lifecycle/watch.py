@@ -30,11 +30,13 @@ class Watcher:
     def start(self) -> None:
         """Look once, and then at every interval; with a negative interval never."""
         if self._poll_s < 0:
+            LOG.warning("the poll interval is negative: no model will ever be found")
             return
         self.look()
-        if self._poll_s > 0 and self._thread is None:
-            self._thread = threading.Thread(target=self._watch, name="watch-models", daemon=True)
-            self._thread.start()
+        with self._looking:
+            if self._poll_s > 0 and self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="watch-models", daemon=True)
+                self._thread.start()
 
     def _watch(self) -> None:
         while not self._stopping.wait(self._poll_s):

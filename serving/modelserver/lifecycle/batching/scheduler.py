@@ -169,10 +169,11 @@ class Scheduler:
             self._queues[kind] = queue  # behind the others now
         return batch
 
-    def close(self) -> None:
-        """Run what waits, then end the threads."""
+    def close(self, timeout_s: float = 10.0) -> None:
+        """Run what waits, then end the threads; one whose run takes longer than this is left to itself."""
+        deadline = time.monotonic() + timeout_s
         with self._changed:
             self._closed = True
             self._changed.notify_all()
         for thread in self._threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
