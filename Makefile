@@ -36,7 +36,7 @@ protos: $(VENV)/.everything
 	$(RUN) -m serving.wire.regenerate
 
 saved-models: $(VENV)/.everything
-	$(RUN) tests/saved_models/make.py
+	$(RUN) -m tests.saved_models.make
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
