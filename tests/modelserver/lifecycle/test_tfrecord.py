@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.modelserver.lifecycle import tfrecord
@@ -36,6 +36,7 @@ def plain(data: bytes) -> int:
     return crc ^ 0xFFFFFFFF
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=700))
 def test_lanes_give_the_same_as_one_bit_after_the_other(data: bytes) -> None:
     assert crc32c(data) == plain(data)
