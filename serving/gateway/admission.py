@@ -2,11 +2,13 @@
 
 `front.py` asks on the event loop before any thread, decoding or predicting is spent on a request,
 so a refusal costs microseconds however busy the threads are. How many may work is learned by
-`limit.py`. Whoever waits does so in a bounded queue, and patience is a purse: it fills while nobody
-waits and empties while somebody does. So a burst may queue for up to BURST_S, but under steady
-overload nobody waits longer than about one idle latency.
+`limit.py`. Whoever waits does so in a bounded queue. How long it may, is a matter of credit: every
+request takes one, every answer gives one back, and an idle queue adds some. So a burst, or a few
+callers that each wait for their answer, may queue for up to BURST_S; but where more keeps coming
+than goes, credit runs out, and whoever has waited longer than `AdaptiveLimit.budget_s` leaves for
+it, or would have to, is refused.
 
-Source of the queue's rule: the aim of CoDel as in "Fail at Scale" (ACM Queue 13-8), for short queues.
+Source of the queue's rule: CoDel as in "Fail at Scale" (ACM Queue 13-8), with credit for its clock.
 """
 
 import asyncio
@@ -18,15 +20,20 @@ from time import monotonic
 from serving.errors import DeadlineExceeded, Overloaded
 from serving.gateway.limit import AdaptiveLimit
 
-BURST_S = 0.25
-REFILL = 0.5
-"""Seconds of patience that a second without a queue brings."""
+BURST_S = 1.0
+GIVEN_BACK = 1.1
+"""Credit for an answer; a little more than was taken, so that it recovers."""
+DEBT = 8.0
+"""How far under nothing the credit may go, so that one answer does not end an overload."""
+REFILL_PER_S = 32.0
+"""Credit that a second without a queue brings."""
 SHORTEST_WAIT_S = 0.01
 
 
 @dataclass(slots=True)
 class _Waiter:
-    turn: asyncio.Future[None]
+    turn: asyncio.Future[bool]
+    """True when it comes, False when it is better refused."""
     since: float
     deadline: float
 
@@ -40,7 +47,7 @@ class Admission:
         self.shed = 0
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiter] = deque()
-        self._purse_s = BURST_S
+        self._most_credit = self._credit = float(max(1, max_waiting))
         self._counted_at = monotonic()
 
     @property
@@ -56,53 +63,62 @@ class Admission:
             DeadlineExceeded: the caller's time is over.
         """
         now = monotonic()
+        self._count(now, -1)
         if not self._waiting and self.in_flight < self.limit.value(now):
             self.in_flight += 1
             return
-        patience = min(self._patience_s(now), deadline - now)
-        if len(self._waiting) >= self._max_waiting or self._wait_s(len(self._waiting) + 1) > patience:
+        patience, left = self._patience_s(), deadline - now
+        if len(self._waiting) >= self._max_waiting or self._wait_s(len(self._waiting) + 1) > min(patience, left):
             self._refuse(now, deadline)
-        await self._turn(now, patience, deadline)
+        await self._turn(now, min(max(patience, self.limit.budget_s()), left), deadline)
 
     async def _turn(self, now: float, patience: float, deadline: float) -> None:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), now, deadline)
         self._waiting.append(waiter)
         try:
             async with asyncio.timeout(patience):
-                await waiter.turn
+                in_time = await waiter.turn
         except (TimeoutError, asyncio.CancelledError) as error:
             self._forget(waiter)
             if isinstance(error, asyncio.CancelledError):
                 raise
+            in_time = False
+        if not in_time:
             self._refuse(monotonic(), deadline)
 
     def leave(self) -> None:
         """The work is done, well or not; the next in the queue has its turn."""
         self.in_flight -= 1
+        self._count(monotonic(), GIVEN_BACK)
         self.admit()
 
     def admit(self) -> None:
         """Give turns to as many as the limit lets in now."""
         now = monotonic()
-        self._patience_s(now)
         while self._waiting and self.in_flight < self.limit.value(now):
             waiter = self._waiting.popleft()
             if waiter.turn.done():
                 continue
-            self.in_flight += 1
-            waiter.turn.set_result(None)
+            if in_time := self._credit > 0 or now - waiter.since <= self._patience_s():
+                self.in_flight += 1
+            waiter.turn.set_result(in_time)
 
     def learn(self, kind: Hashable, latency_s: float) -> None:
         """Take in how long one admitted request took, before it leaves."""
         self.limit.sample(kind, latency_s, self.in_flight, monotonic())
 
-    def _patience_s(self, now: float) -> float:
-        """How long a request may wait, after bringing the purse up to date; called before the queue changes."""
-        elapsed = now - self._counted_at
+    def _count(self, now: float, change: float) -> None:
+        """Bring the credit up to date."""
+        if not self._waiting:
+            change += (now - self._counted_at) * REFILL_PER_S
         self._counted_at = now
-        self._purse_s += -elapsed if self._waiting else elapsed * REFILL
-        self._purse_s = min(BURST_S, max(0.0, self._purse_s))
-        return max(SHORTEST_WAIT_S, self._purse_s, self.limit.baseline_s())
+        self._credit = min(self._most_credit, max(-DEBT, self._credit + change))
+
+    def _patience_s(self) -> float:
+        """How long a request may wait: generous while there is credit, short when more comes than goes."""
+        if self._credit > 0:
+            return BURST_S
+        return max(SHORTEST_WAIT_S, self.limit.budget_s() - self.limit.latency_s)
 
     def _wait_s(self, place: int) -> float:
         """After how long the turn of a place in the queue comes, as far as can be told."""
@@ -118,6 +134,7 @@ class Admission:
     def _forget(self, waiter: _Waiter) -> None:
         """Take a waiter out; if its turn had just come, pass it on."""
         if waiter.turn.done() and not waiter.turn.cancelled():
-            self.leave()
+            if waiter.turn.result():
+                self.leave()
         elif waiter in self._waiting:
             self._waiting.remove(waiter)

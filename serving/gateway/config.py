@@ -59,8 +59,8 @@ class GatewayConfig:
     """Most requests worked on at once; the limit in use adapts below it."""
     max_waiting: int = 64
     """Most requests that wait for a turn; how long they may adapts below it."""
-    calm_latency_s: float = 0.04
-    """Answers faster than this never make the limit shrink."""
+    calm_latency_s: float = 0.06
+    """Answers within this time are quick enough for anybody: only slower ones make the limit shrink or refuse."""
 
     api_keys: Path | None = None
     """File of API keys; without one everybody may ask. One line each: NAME SHA256 [REQUESTS_PER_SECOND]."""

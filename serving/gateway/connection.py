@@ -6,7 +6,7 @@ allowed: all end here, on the event loop, before a request exists. Bodies are `f
 
 import asyncio
 import os
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
@@ -16,103 +16,104 @@ from serving.gateway.problems import document, reply
 LINGER_S = 5.0
 
 
-def connection_class(config: GatewayConfig) -> type[HttpToolsProtocol]:
-    """The protocol for uvicorn's `http` setting; uvicorn makes one object of it per connection."""
+class Connection(HttpToolsProtocol):
+    """One caller's connection."""
 
-    class Connection(HttpToolsProtocol):
-        """One caller's connection."""
+    limits: ClassVar[GatewayConfig]
+    head_bytes = 0
+    head_timer: asyncio.TimerHandle | None = None
 
-        head_bytes = 0
-        head_timer: asyncio.TimerHandle | None = None
+    def connection_made(self, transport: Any) -> None:
+        """Close what is over the limit; start waiting for the first head."""
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            transport.abort()
+            return
+        self.expect_head()
 
-        def connection_made(self, transport: Any) -> None:
-            """Close what is over the limit; start waiting for the first head."""
-            super().connection_made(transport)
-            if len(self.connections) > config.max_connections:
-                transport.abort()
-                return
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers with the connection."""
+        self.forget_head()
+        super().connection_lost(exc)
+
+    def expect_head(self) -> None:
+        """From now on, a whole head must come before the time is over."""
+        self.head_bytes = 0
+        self.head_timer = self.loop.call_later(self.limits.head_timeout_s, self.refuse_late_head)
+
+    def forget_head(self) -> None:
+        """The head is there, or nobody waits for it any more."""
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+
+    def refuse_late_head(self) -> None:
+        """Answer 408 to half a head, close an unused connection silently."""
+        self.head_timer = None
+        if self.head_bytes:
+            self.refuse(408, "Slow body", "the head of the request took too long to arrive")
+        else:
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Count the bytes of an unfinished head on their way to the parser."""
+        if self.transport.is_closing():
+            return
+        if self.head_timer is not None:
+            self.head_bytes += len(data)
+        super().data_received(data)
+        if self.head_timer is None and (self.cycle is None or self.cycle.response_complete):
+            self.expect_head()  # stray bytes after an answer must not keep the connection for ever
+        if self.head_timer is not None and self.head_bytes > self.limits.max_header_bytes:
+            self.refuse(431, "Head too large", f"line and headers must fit in {self.limits.max_header_bytes} bytes")
+
+    def on_message_begin(self) -> None:
+        """A further request on a kept connection has its own time and room for its head."""
+        super().on_message_begin()
+        if self.head_timer is None:
             self.expect_head()
 
-        def connection_lost(self, exc: Exception | None) -> None:
-            """Forget the timers with the connection."""
-            self.forget_head()
-            super().connection_lost(exc)
+    def on_headers_complete(self) -> None:
+        """Refuse a long head that came in one piece, else make a request of it."""
+        self.forget_head()
+        if self.transport.is_closing():
+            return
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self.limits.max_header_bytes:
+            self.refuse(431, "Head too large", f"line and headers must fit in {self.limits.max_header_bytes} bytes")
+            return
+        super().on_headers_complete()
 
-        def expect_head(self) -> None:
-            """From now on, a whole head must come before the time is over."""
-            self.head_bytes = 0
-            self.head_timer = self.loop.call_later(config.head_timeout_s, self.refuse_late_head)
+    def on_body(self, body: bytes) -> None:
+        """Body bytes belong to a request, unless its head was refused."""
+        if not self.transport.is_closing():
+            super().on_body(body)
 
-        def forget_head(self) -> None:
-            """The head is there, or nobody waits for it any more."""
-            if self.head_timer is not None:
-                self.head_timer.cancel()
-                self.head_timer = None
+    def on_message_complete(self) -> None:
+        """The same for the end of a body."""
+        if not self.transport.is_closing():
+            super().on_message_complete()
 
-        def refuse_late_head(self) -> None:
-            """Answer 408 to half a head, close an unused connection silently."""
-            self.head_timer = None
-            if self.head_bytes:
-                self.refuse(408, "Slow body", "the head of the request took too long to arrive")
-            else:
-                self.transport.abort()
+    def send_400_response(self, msg: str) -> None:
+        """What is not HTTP is answered in our own form."""
+        self.refuse(400, "Bad input", "this is not an HTTP/1.1 request")
 
-        def data_received(self, data: bytes) -> None:
-            """Count the bytes of an unfinished head on their way to the parser."""
-            if self.transport.is_closing():
-                return
-            if self.head_timer is not None:
-                self.head_bytes += len(data)
-            super().data_received(data)
-            if self.head_timer is None and (self.cycle is None or self.cycle.response_complete):
-                self.expect_head()  # stray bytes after an answer must not keep the connection for ever
-            if self.head_timer is not None and self.head_bytes > config.max_header_bytes:
-                self.refuse(431, "Head too large", f"line and headers must fit in {config.max_header_bytes} bytes")
+    def timeout_keep_alive_handler(self) -> None:
+        """Close an idle connection even if its caller never reads what was sent."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(LINGER_S, self.transport.abort)
 
-        def on_message_begin(self) -> None:
-            """A further request on a kept connection has its own time and room for its head."""
-            super().on_message_begin()
-            if self.head_timer is None:
-                self.expect_head()
+    def refuse(self, status: int, title: str, detail: str) -> None:
+        """Answer without a request and close."""
+        self.forget_head()
+        if self.cycle is None or self.cycle.response_complete:
+            _, headers, body = reply(document(status, title, detail, os.urandom(16).hex()))
+            lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % pair for pair in headers), b"connection: close\r\n\r\n"]
+            self.transport.write(b"".join([*lines, body]))
+        self.transport.close()
+        self.loop.call_later(LINGER_S, self.transport.abort)
 
-        def on_headers_complete(self) -> None:
-            """Refuse a long head that came in one piece, else make a request of it."""
-            self.forget_head()
-            if self.transport.is_closing():
-                return
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > config.max_header_bytes:
-                self.refuse(431, "Head too large", f"line and headers must fit in {config.max_header_bytes} bytes")
-                return
-            super().on_headers_complete()
 
-        def on_body(self, body: bytes) -> None:
-            """Body bytes belong to a request, unless its head was refused."""
-            if not self.transport.is_closing():
-                super().on_body(body)
-
-        def on_message_complete(self) -> None:
-            """The same for the end of a body."""
-            if not self.transport.is_closing():
-                super().on_message_complete()
-
-        def send_400_response(self, msg: str) -> None:
-            """What is not HTTP is answered in our own form."""
-            self.refuse(400, "Bad input", "this is not an HTTP/1.1 request")
-
-        def timeout_keep_alive_handler(self) -> None:
-            """Close an idle connection even if its caller never reads what was sent."""
-            super().timeout_keep_alive_handler()
-            self.loop.call_later(LINGER_S, self.transport.abort)
-
-        def refuse(self, status: int, title: str, detail: str) -> None:
-            """Answer without a request and close."""
-            self.forget_head()
-            if self.cycle is None or self.cycle.response_complete:
-                _, headers, body = reply(document(status, title, detail, os.urandom(16).hex()))
-                lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % pair for pair in headers), b"connection: close\r\n\r\n"]
-                self.transport.write(b"".join([*lines, body]))
-            self.transport.close()
-            self.loop.call_later(LINGER_S, self.transport.abort)
-
-    return Connection
+def connection_class(config: GatewayConfig) -> type[Connection]:
+    """The protocol for uvicorn's `http` setting; uvicorn makes one object of it per connection."""
+    return type("LimitedConnection", (Connection,), {"limits": config})

@@ -13,6 +13,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 TOLERANCE = 1.6
+"""Times the idle latency that working side by side may cost."""
+BUDGET = 2.5
+"""Times the idle latency that working and waiting may cost together."""
+CALM_SHARE = 2 / 3
+"""Of the latency that nobody minds, what is left for the work itself."""
+SMOOTHING = 0.1
 WINDOW_S = 10.0
 FIRST_WINDOW_S = 1.0
 PROBE_S = 0.25
@@ -36,8 +42,10 @@ class AdaptiveLimit:
 
     def __init__(self, most: int, calm_latency_s: float, start: int = 8) -> None:
         self.most = most
-        self.latency_s = calm_latency_s / 2
+        self.latency_s = calm_latency_s / 4
         """Running mean of all kinds together."""
+        self.idle_s = calm_latency_s / 4
+        """The same of what they take on an idle server."""
         self._calm_s = calm_latency_s
         self._value = float(min(most, start))
         self._least: dict[Hashable, _Least] = {}
@@ -51,26 +59,28 @@ class AdaptiveLimit:
         """The limit in force, at least 1."""
         return max(1, int(self._value) // (4 if now < self._probe_ends else 1))
 
-    def baseline_s(self) -> float:
-        """What the quickest kind takes on an idle server, as far as known."""
-        return min((min(least.before, least.now) for least in self._least.values()), default=self._calm_s)
+    def budget_s(self) -> float:
+        """How long a request may take in all, waiting included, before it is better refused."""
+        return max(self._calm_s, BUDGET * self.idle_s)
 
     def sample(self, kind: Hashable, latency_s: float, in_flight: int, now: float) -> None:
         """Take in one answer: what it was, how long it took, how many there were beside it."""
-        self.latency_s += 0.1 * (latency_s - self.latency_s)
         self._turn_window(now)
-        self._slowness.append(min(5.0, latency_s / self._target_s(kind, latency_s)))
+        idle_s = self._idle_s(kind, latency_s)
+        self.latency_s += SMOOTHING * (latency_s - self.latency_s)
+        self.idle_s += SMOOTHING * (idle_s - self.idle_s)
+        self._slowness.append(min(5.0, latency_s / max(CALM_SHARE * self._calm_s, TOLERANCE * idle_s)))
         self._in_use = self._in_use or in_flight >= self.value(now)
         if now >= self._spell_ends and len(self._slowness) >= SAMPLES:
             self._spell_ends = now + SPELL_S
             self._adjust()
 
-    def _target_s(self, kind: Hashable, latency_s: float) -> float:
+    def _idle_s(self, kind: Hashable, latency_s: float) -> float:
         if len(self._least) >= MOST_KINDS and kind not in self._least:
             self._least.clear()
         least = self._least.setdefault(kind, _Least(latency_s, latency_s))
         least.now = min(least.now, latency_s)
-        return max(self._calm_s, TOLERANCE * min(least.before, least.now))
+        return min(least.before, least.now)
 
     def _adjust(self) -> None:
         slowness = sorted(self._slowness)[len(self._slowness) // 2]

@@ -110,7 +110,7 @@ def test_a_text_file_is_refused_in_words(page: Page) -> None:
 
 def test_what_only_claims_to_be_a_photo_is_refused_in_words(page: Page) -> None:
     page.get_by_label("Choose a photo").set_input_files(photo(b"hello"))
-    page.wait_for_function("document.getElementById('problem').textContent !== ''")
+    page.locator("#problem:not(:empty)").wait_for()
 
     assert "picture" in page.get_by_role("alert").inner_text().lower()
     assert page.locator("#answer").is_hidden()
