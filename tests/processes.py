@@ -91,6 +91,8 @@ def following(
             process.kill()
             process.wait()
         reader.join(5)
+        if process.stdout is not None:
+            process.stdout.close()
 
 
 def _read(process: subprocess.Popen[str], lines: list[str], ready: str, is_ready: threading.Event) -> None:
