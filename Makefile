@@ -1,5 +1,6 @@
 # make serve   from a fresh clone to a running server          make test   every test
 # make install everything that Python packages can give        make lint   ruff and mypy
+# make bench   what docs/performance.md measures; PHOTOS=folder of JPEG files, REVIEWS=aclImdb_v1.tar.gz
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -10,7 +11,7 @@ PORTS ?= --http-port 8080 --grpc-port 8500 --rest-port 8501
 SERVING := gateway modelserver openvino training
 EVERYTHING := $(SERVING) tfds load dev
 
-.PHONY: serve install test lint format lock protos saved-models clean
+.PHONY: serve install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-swaps
 
 serve: $(VENV)/.serving $(MODELS)/.samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
@@ -37,6 +38,17 @@ protos: $(VENV)/.everything
 
 saved-models: $(VENV)/.everything
 	$(RUN) -m tests.saved_models.make
+
+bench: bench-modelserver bench-gateway bench-swaps
+
+bench-modelserver: $(VENV)/.everything
+	$(RUN) -m tests.bench.modelserver $(BENCH_FLAGS)
+
+bench-gateway: $(VENV)/.everything
+	$(RUN) -m tests.bench.gateway $(PHOTOS:%=--photos %) $(REVIEWS:%=--reviews %) $(BENCH_FLAGS)
+
+bench-swaps: $(VENV)/.everything
+	$(RUN) -m tests.bench.swaps $(BENCH_FLAGS)
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
