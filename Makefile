@@ -39,7 +39,8 @@ protos: $(VENV)/.everything
 saved-models: $(VENV)/.everything
 	$(RUN) -m tests.saved_models.make
 
-bench: bench-modelserver bench-gateway bench-swaps
+bench: $(VENV)/.everything
+	$(RUN) -m tests.bench --models $(MODELS) $(PHOTOS:%=--photos %) $(REVIEWS:%=--reviews %) $(BENCH_FLAGS)
 
 bench-modelserver: $(VENV)/.everything
 	$(RUN) -m tests.bench.modelserver $(BENCH_FLAGS)

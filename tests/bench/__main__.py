@@ -18,6 +18,7 @@ from rich.table import Table
 from clients.http_client import HttpClient
 from serving.card import ImageInput
 from serving.preprocess.image import to_pixels
+from tests.bench import bodies
 from tests.bench.asks import Ask, GrpcAsk, HttpAsk
 from tests.bench.load import closed_loop
 from tests.bench.rounds import machine, save
@@ -28,17 +29,16 @@ CONNECTIONS = 8
 
 @click.command()
 @click.option("--models", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of models.")
-@click.option("--photos", type=click.Path(exists=True, path_type=Path), required=True, help="Folder of JPEG files.")
-@click.option("--reviews", type=click.Path(exists=True, path_type=Path), help="Text file, one review a line.")
+@click.option("--photos", type=click.Path(exists=True, path_type=Path), help="Folder of JPEG files; else drawn ones.")
+@click.option("--reviews", type=click.Path(exists=True, path_type=Path), help="aclImdb_v1.tar.gz; else drawn ones.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of each spell of load.")
 @click.option("--starts", default=5, show_default=True, help="Starts to take the median of.")
 @click.option("--out", default="build/bench", show_default=True, type=click.Path(path_type=Path), help="Raw figures.")
-def main(models: Path, photos: Path, reviews: Path | None, seconds: float, starts: int, out: Path) -> None:
+def main(models: Path, photos: Path | None, reviews: Path | None, seconds: float, starts: int, out: Path) -> None:
     """Measure a server on this machine and print the table of the README."""
     console = Console()
     figures: dict[str, Any] = {"start": start_up(models, starts)}
-    pictures = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))[:400]]
-    lines = [line.encode() for line in reviews.read_text().splitlines()] if reviews else [b"a lovely little film"]
+    pictures, lines = bodies.photos(photos), bodies.reviews(reviews)
     table = Table("what", "model", "requests/s", "p50 ms", "p99 ms", "server CPU ms", "failed", title=machine())
     with slipway(models, "--no-access-log") as server:
         for what, model, asks in spells(server, pictures, lines):
