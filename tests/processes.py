@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,10 +47,14 @@ class Slipway:
 
 @contextmanager
 def slipway(
-    models: Path, *options: str, python: str = sys.executable, timeout_s: float = 90, quiet: bool = True
+    models: Path,
+    *options: str,
+    timeout_s: float = 90,
+    quiet: bool = True,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[Slipway]:
     """Run `python -m serving` on a folder of models until the block ends, then SIGTERM."""
-    command = [python, "-m", "serving", "--models", str(models), *PORTS, *options]
+    command = [sys.executable, "-m", "serving", "--models", str(models), *PORTS, *options]
     begun = time.monotonic()
     with following(command, "Ready", timeout_s=timeout_s, stderr=subprocess.DEVNULL if quiet else None) as (
         process,
