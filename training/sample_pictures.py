@@ -44,9 +44,9 @@ def _clouds(width: int, height: int, light: float, random: Random) -> Image.Imag
 def _mask(shape: str, width: int, height: int, random: Random) -> Image.Image:
     """White where the shape is."""
     size = min(width, height)
-    radius = float(random.uniform(0.25, 0.45)) * size
+    radius = float(random.uniform(0.28, 0.46)) * size
     center = float(random.uniform(radius, width - radius)), float(random.uniform(radius, height - radius))
-    outline = _OUTLINES[shape](float(random.uniform(0, 2 * math.pi)))
+    outline = _OUTLINES[shape](_UPRIGHT[shape] + float(random.uniform(-0.3, 0.3)))
     mask = Image.new("L", (width, height))
     points = [(center[0] + radius * x, center[1] + radius * y) for x, y in outline]
     ImageDraw.Draw(mask).polygon(points, fill=int(random.integers(215, 256)))
@@ -64,6 +64,8 @@ def _regular(corners: int, inner: float = 1.0) -> Callable[[float], list[Point]]
     return outline
 
 
+_UPRIGHT = {"circle": 0.0, "square": math.pi / 4, "star": -math.pi / 2, "triangle": -math.pi / 2}
+"""The angle of the first corner, in radians; pictures are drawn up to 0.3 to either side."""
 _OUTLINES = {"circle": _regular(48), "square": _regular(4), "star": _regular(10, 0.42), "triangle": _regular(3)}
 
 
@@ -77,5 +79,5 @@ def _scratch(picture: Image.Image, random: Random) -> None:
 
 def _grain(picture: Image.Image, random: Random) -> Image.Image:
     pixels: NDArray[np.float32] = np.asarray(picture, np.float32)
-    noise = random.standard_normal((*pixels.shape[:2], 1), np.float32) * np.float32(random.uniform(2, 14))
+    noise = random.standard_normal((*pixels.shape[:2], 1), np.float32) * np.float32(random.uniform(2, 10))
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
