@@ -1,5 +1,6 @@
 """python -m serving.modelserver: the command line of tensorflow_model_server in front of server.py."""
 
+import gc
 import json
 import logging
 import os
@@ -74,6 +75,8 @@ def serve(flags: Flags) -> int:
         signal.signal(number, stop)
     try:
         with ModelServer(config_of(flags)):
+            gc.collect()
+            gc.freeze()  # what is there now stays: no need to look through it again while answering
             while True:
                 signal.pause()
     except StartFailed as error:
