@@ -10,7 +10,7 @@ from serving.errors import BadInput, UnsupportedKind
 from serving.preprocess import gif_file, jpeg_file, png_file, webp_file
 from serving.preprocess.picture_file import PictureFile
 
-ACCEPTED = "JPEG, PNG, WebP and GIF"
+ACCEPTED = "JPEG, PNG, WebP or GIF"
 
 _BRANDS: Mapping[bytes, str] = {
     b"heic": "HEIC",

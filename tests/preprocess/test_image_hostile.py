@@ -48,7 +48,7 @@ def test_nothing_at_all_is_refused_with_a_sentence_of_its_own() -> None:
 
 @pytest.mark.parametrize("data", [b"hello", b"\0" * 100, b"<html><body>", b"PK\3\4", b"\xff\xd8", b"RIFF\0\0\0\0WAVE"])
 def test_what_is_no_picture_is_refused_and_the_accepted_formats_are_named(data: bytes) -> None:
-    with pytest.raises(BadInput, match="JPEG, PNG, WebP and GIF"):
+    with pytest.raises(BadInput, match="JPEG, PNG, WebP or GIF"):
         to_pixels(data, SPEC)
 
 
@@ -71,7 +71,7 @@ def test_what_is_no_picture_is_refused_and_the_accepted_formats_are_named(data: 
     ],
 )
 def test_other_kinds_are_refused_by_name_and_the_accepted_ones_are_listed(name: str, data: bytes) -> None:
-    with pytest.raises(UnsupportedKind, match=f"{re.escape(name)} .*send JPEG, PNG, WebP and GIF"):
+    with pytest.raises(UnsupportedKind, match=f"{re.escape(name)} .*send JPEG, PNG, WebP or GIF"):
         to_pixels(data, SPEC)
 
 

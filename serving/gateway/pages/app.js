@@ -98,7 +98,7 @@ async function classify(body, type, show) {
 async function takePictures(files) {
   for (const file of files) {
     if (!KINDS.includes(file.type)) {
-      complain(`${file.name || "That"} is not a photo: JPEG, PNG, WebP and GIF can be asked about.`);
+      complain(`${file.name || "That"} is not a photo: choose JPEG, PNG, WebP or GIF.`);
       continue;
     }
     await drawAsSeen(file);
