@@ -75,7 +75,8 @@ class HttpClient(Client):
 
     def card(self, model: str, *, version: int | None = None) -> ModelCard:
         """The card of the version that answers now."""
-        document = self._persevere(partial(self._get, _path(model, version)))
+        path = _path(model, None) + (f"?version={version}" if version is not None else "")
+        document = self._persevere(partial(self._get, path))
         if not (card := document.get("card")):
             raise NoCard(f"the model {model} has no card; make one with `python -m training import`")
         return ModelCard.from_json(json.dumps(card))

@@ -10,9 +10,29 @@ from numpy.typing import NDArray
 
 from serving.card import ModelCard
 from serving.errors import NoCard, NotFound
-from serving.gateway.upstream import ModelStatus, Tensors, VersionState
+from serving.gateway.upstream import ModelStatus, RestAnswer, RestCall, RestDoor, Tensors, VersionState
 from serving.modelserver.calls import predict
 from serving.modelserver.lifecycle.manager import ModelManager
+from serving.modelserver.oip_server import OipRest
+from serving.modelserver.rest_app import Request, answered
+from serving.modelserver.rest_calls import RestCalls
+
+
+class EmbeddedRest:
+    """A RestDoor: the doors of the model server's REST port, without the port."""
+
+    def __init__(self, manager: ModelManager) -> None:
+        """Args: manager: of the model server that runs here."""
+        self._doors = (RestCalls(manager), OipRest(manager))
+
+    def ask(self, call: RestCall) -> RestAnswer:
+        """Answer in the calling thread, as the port would."""
+        headers = {name.encode("latin-1"): value.encode("latin-1") for name, value in call.headers.items()}
+        reply = answered(self._doors, Request(call.method, call.target, headers, call.body, call.deadline))
+        given = [(b"content-type", reply.content_type), *reply.headers]
+        return RestAnswer(
+            reply.status, [(name.decode("latin-1"), value.decode("latin-1")) for name, value in given], reply.body
+        )
 
 
 class EmbeddedUpstream:
@@ -21,6 +41,7 @@ class EmbeddedUpstream:
     def __init__(self, manager: ModelManager) -> None:
         """Args: manager: of the model server that runs here; it closes itself."""
         self._manager = manager
+        self.rest: RestDoor | None = EmbeddedRest(manager)
 
     def predict(
         self, model: str, version: int, signature: str, inputs: Tensors, deadline: float | None

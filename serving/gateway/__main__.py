@@ -20,6 +20,7 @@ _PURPOSE = {
     "host": "Address to listen on.",
     "port": "Port to listen on; 0 lets the system choose.",
     "upstream": "gRPC address of the model server, such as dns:///models:8500.",
+    "upstream_rest": "REST address of the model server, as http://models:8501; hands its REST paths on.",
     "upstream_ca": "PEM file of the model server's certificate authority; speaks TLS if given.",
     "models": "Models that must be ready, separated by commas.",
     "default_timeout_s": "Longest a request may take, unless X-Request-Timeout says otherwise.",
@@ -54,7 +55,7 @@ def main(**given: str | None) -> None:
 
 def serve(config: GatewayConfig) -> int:
     """Run until told to stop; returns the exit code."""
-    upstream = RemoteUpstream(config.upstream, models=config.models, ca=config.upstream_ca)
+    upstream = RemoteUpstream(config.upstream, models=config.models, ca=config.upstream_ca, rest=config.upstream_rest)
     gateway = Gateway(config, upstream)
     breaker, budget = upstream.channel.breaker, upstream.channel.budget
     watch = gateway.services.metrics.watch

@@ -11,7 +11,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from serving.errors import BadInput, NoCard, NotFound, ServingError, UnsupportedKind
-from serving.gateway import problems
+from serving.gateway import passage, problems
 from serving.gateway.config import GatewayConfig
 from serving.gateway.exchange import ENVIRON_KEY, TRACEPARENT, Exchange, deadline_of, identify
 from serving.gateway.lanes import GUARDED
@@ -53,8 +53,8 @@ def create_app(config: GatewayConfig, upstream: Upstream, ready_made: Services |
     return app
 
 
-def _begin() -> None:
-    """Make sure that there is an Exchange, a known caller and a deadline."""
+def _begin() -> Response | None:
+    """Make sure that there is an Exchange, a known caller and a deadline; answer what is not our own."""
     current = request.environ.get(ENVIRON_KEY)
     if current is None:
         current = request.environ[ENVIRON_KEY] = Exchange()
@@ -65,16 +65,22 @@ def _begin() -> None:
     if request.endpoint is not None:
         current.route = ROUTES.get(request.endpoint, "page")
     TRACEPARENT.set(current.traceparent)
+    through = passage.passage(passage.raw_target(request.environ).partition("?")[0])
+    if through is not None:
+        current.route = "rest"
+        _authorize(current, through.model)
+        return _answer(passage.hand_on(services().upstream.rest, request.environ, through, current))
     if request.path.startswith(GUARDED):
-        _authorize(current)
+        _authorize(current, (request.view_args or {}).get("model", ""))
+    return None
 
 
-def _authorize(current: Exchange) -> None:
+def _authorize(current: Exchange, model: str) -> None:
     keys = services().keys
     if not current.authorized:
         current.key = keys.check(request.headers.get("authorization"))
         current.authorized = True
-    if current.key and (model := (request.view_args or {}).get("model")):
+    if current.key and model:
         keys.permit(current.key, model)
 
 

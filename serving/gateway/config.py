@@ -28,6 +28,8 @@ class GatewayConfig:
     """Port to listen on; 0 lets the system choose."""
     upstream: str = "dns:///localhost:8500"
     """gRPC address of the model server; all addresses behind a dns:/// name are used in turn."""
+    upstream_rest: str | None = None
+    """Address of the model server's REST port, as http://HOST:8501; its REST paths are then answered here too."""
     upstream_ca: Path | None = None
     """Certificate authority of the model server; speaks TLS to it if set."""
     models: tuple[str, ...] = ()

@@ -37,7 +37,7 @@ class Exchange:
     arrived: float = field(default_factory=monotonic)
     deadline: float = math.inf
     route: str = "other"
-    """One of a closed list: classify, models, model, health, metrics, page, other."""
+    """One of a closed list: classify, models, model, rest, health, metrics, page, other."""
     key: str = ""
     """Name of the API key, empty for anonymous."""
     authorized: bool = False

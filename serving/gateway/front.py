@@ -21,6 +21,7 @@ from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig
 from serving.gateway.exchange import BODY_KEY, ENVIRON_KEY, Exchange, deadline_of, identify
 from serving.gateway.lanes import Lane, Lanes
+from serving.gateway.passage import passage
 from serving.gateway.problems import Headers, Reply, refusal
 
 Scope = MutableMapping[str, Any]
@@ -89,7 +90,8 @@ class Front:
         self._finished(exchange, status)
 
     async def _answer(self, scope: Scope, header: dict[str, str], receive: Receive, exchange: Exchange) -> Reply:
-        lane = self._lanes.of(scope["method"], scope["path"])
+        raw_path = scope["raw_path"].decode("latin-1")
+        lane = self._lanes.of(scope["method"], scope["path"], passes=passage(raw_path) is not None)
         if lane.guarded:
             exchange.key = self._keys.check(header.get("authorization"))
             exchange.authorized = True
@@ -113,8 +115,9 @@ class Front:
         self._working.add(exchange)
         try:
             answer = await self._in_thread(lane, environ, exchange)
-            if exchange.items and exchange.code in {"OK", "DEADLINE_EXCEEDED"}:
-                self._admission.learn((exchange.model, exchange.items), monotonic() - started)
+            if exchange.model and exchange.code in {"OK", "DEADLINE_EXCEEDED"}:
+                size = exchange.items or -exchange.bytes_in.bit_length()
+                self._admission.learn((exchange.model, size), monotonic() - started)
             return answer
         finally:
             self._working.discard(exchange)
@@ -202,13 +205,15 @@ def _environ(scope: Scope, header: dict[str, str], body: bytes, exchange: Exchan
     """What PEP 3333 asks for, and the Exchange."""
     server = scope.get("server") or ("localhost", 80)
     client = scope.get("client") or ("", 0)
+    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
     environ = {_variable(name): value for name, value in header.items()}
     environ.pop("", None)
     return environ | {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode().decode("latin-1"),
-        "QUERY_STRING": scope["query_string"].decode("latin-1"),
+        "QUERY_STRING": query,
+        "REQUEST_URI": f"{path}?{query}" if query else path,
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1] or 80),
         "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",

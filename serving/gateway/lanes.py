@@ -61,11 +61,11 @@ class Lanes:
         self.operate = Lane("operate", 2, 32, guarded=False)
         self._all = (self.work, self.tell, self.show, self.operate)
 
-    def of(self, method: str, path: str) -> Lane:
-        """The lane of a request."""
+    def of(self, method: str, path: str, *, passes: bool = False) -> Lane:
+        """The lane of a request; `passes` if it is handed on to the model server's REST."""
         if path in OPERATIONS:
             return self.operate
-        if not path.startswith(GUARDED):
+        if not passes and not path.startswith(GUARDED):
             return self.show
         return self.work if method == "POST" else self.tell
 

@@ -119,9 +119,9 @@ class GatewayMetrics:
         if model:
             self._remember(model, version)
         self._requests.of(model, version, exchange.route, exchange.kind, exchange.code).inc()
-        if exchange.route != "classify":
+        if exchange.route not in {"classify", "rest"}:
             return
-        self._bytes.of("classify").observe(exchange.bytes_in)
+        self._bytes.of(exchange.route).observe(exchange.bytes_in)
         if exchange.retried:
             self._retried.inc()
         if not model:

@@ -14,13 +14,14 @@ from pydantic import TypeAdapter  # type: ignore[import-not-found, unused-ignore
 
 from serving import errors
 from serving.errors import ServingError, gateway_status
-from serving.gateway import documents, routes, upkeep
+from serving.gateway import documents, passage_paths, routes, upkeep
 from serving.gateway.bodies import PICTURES
 from serving.gateway.problems import slug
 
 FILE = Path(__file__).with_name("pages") / "openapi.json"
 TYPES = (documents.Classification, documents.Instances, documents.Listing, documents.Model, documents.Health)
 JSON = "application/json"
+VERSION = {"type": "integer", "minimum": 1}
 
 ANYWHERE = (errors.Unauthenticated, errors.PermissionDenied, errors.RateLimited, errors.BadInput, errors.Overloaded)
 CLASSIFYING = (
@@ -62,7 +63,7 @@ def document() -> dict[str, Any]:
         },
         "servers": [{"url": "/"}],
         "security": [{}, {"key": []}],
-        "paths": _paths(),
+        "paths": _paths() | _handed_on(),
         "x-problems": _problems(),
         "components": {
             "schemas": _schemas(),
@@ -96,7 +97,10 @@ def _paths() -> dict[str, Any]:
         "/v1/models": {"get": _operation(routes.list_models, "Listing", ANYWHERE)},
         "/v1/models/{model}": {
             "parameters": [model],
-            "get": _operation(routes.show_model, "Model", (*ANYWHERE, errors.NotFound, ServingError)),
+            "get": _operation(routes.show_model, "Model", (*ANYWHERE, errors.NotFound, errors.NoCard, ServingError))
+            | {
+                "parameters": [_query("version", VERSION, "Whose card; that of the version that answers if not given.")]
+            },
         },
         "/v1/models/{model}/classify": {
             "parameters": [model],
@@ -113,6 +117,14 @@ def _paths() -> dict[str, Any]:
                 "responses": {"200": {"description": "All counters.", "content": {"text/plain": {}}}},
             }
         },
+    }
+
+
+def _handed_on() -> dict[str, Any]:
+    items = passage_paths.paths().items()
+    return {
+        path: {"parameters": given, **item} if (given := passage_paths.parameters(path)) else item
+        for path, item in items
     }
 
 
@@ -158,17 +170,18 @@ def _probe(view: Any) -> dict[str, Any]:
     }
 
 
-def _parameters() -> list[dict[str, Any]]:
-    def query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
-        return {"name": name, "in": "query", "schema": schema, "description": text}
+def _query(name: str, schema: dict[str, Any], text: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": schema, "description": text}
 
+
+def _parameters() -> list[dict[str, Any]]:
     top = {"type": "integer", "minimum": 1, "maximum": routes.MOST_TOP, "default": 5}
     timeout = {"type": "number", "exclusiveMinimum": 0}
     return [
-        query("top", top, "How many labels, best first."),
-        query("version", {"type": "integer", "minimum": 1}, "Which version answers; the newest if not given."),
-        query("label", {"type": "string"}, "Which version answers, by its label; not together with version."),
-        query("partial", {"type": "boolean", "default": False}, "Answer the good ones and name the bad."),
+        _query("top", top, "How many labels, best first."),
+        _query("version", VERSION, "Which version answers; the newest if not given."),
+        _query("label", {"type": "string"}, "Which version answers, by its label; not together with version."),
+        _query("partial", {"type": "boolean", "default": False}, "Answer the good ones and name the bad."),
         {"name": "X-Request-Id", "in": "header", "schema": {"type": "string"}, "description": "Comes back."},
         {"name": "X-Request-Timeout", "in": "header", "schema": timeout, "description": "Seconds for all of it."},
     ]

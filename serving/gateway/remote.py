@@ -17,7 +17,8 @@ from serving.card import ModelCard
 from serving.errors import BadInput, DataLoss, FailedPrecondition, NoCard, NotFound
 from serving.gateway.channel import Channel
 from serving.gateway.fresh import Fresh
-from serving.gateway.upstream import ModelStatus, Tensors, VersionState
+from serving.gateway.rest_proxy import RestProxy
+from serving.gateway.upstream import ModelStatus, RestDoor, Tensors, VersionState
 from serving.wire import protos, tensors
 
 FRESH_S = 1.0
@@ -37,9 +38,20 @@ _QUESTION = {"request": np.zeros(1, np.int32)}
 class RemoteUpstream:
     """An Upstream over one channel."""
 
-    def __init__(self, target: str, *, models: Sequence[str] = (), ca: Path | None = None) -> None:
-        """Args: target: gRPC address. models: those to list before anybody asks. ca: to speak TLS, its authority."""
+    def __init__(
+        self, target: str, *, models: Sequence[str] = (), ca: Path | None = None, rest: str | None = None
+    ) -> None:
+        """Nothing is asked yet.
+
+        Args:
+            target: gRPC address.
+            models: those to list before anybody asks.
+            ca: to speak TLS, its authority.
+            rest: http:// or https:// address of its REST port, if that is to be reached too.
+        """
         self.channel = Channel(target, ca)
+        self._proxy = RestProxy(rest, ca) if rest else None
+        self.rest: RestDoor | None = self._proxy
         self._predict = self.channel.method("/tensorflow.serving.PredictionService/Predict", protos.PredictResponse)
         self._status = self.channel.method(
             "/tensorflow.serving.ModelService/GetModelStatus", protos.GetModelStatusResponse
@@ -91,6 +103,8 @@ class RemoteUpstream:
     def close(self) -> None:
         """End all calls."""
         self.channel.close()
+        if self._proxy is not None:
+            self._proxy.close()
 
     def _known(self, model: str, deadline: float | None) -> list[VersionState]:
         return self._versions.get(model, lambda: self._asked_versions(model, deadline))

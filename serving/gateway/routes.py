@@ -111,16 +111,17 @@ def list_models() -> Response:
 
 @api.get("/<model>")
 def show_model(model: str) -> Response:
-    """One model: the card of the version that answers, and the state of every version."""
+    """One model: the card of the version that answers, or of the one asked for, and the state of every version."""
+    version = _number("version", 1, 2**63 - 1)
     status = next((entry for entry in services().upstream.models() if entry.name == model), None)
     if status is None or not status.versions:
         raise NotFound(f"there is no model {model}; GET /v1/models lists what there is")
     exchange().model = model
-    card = _card(model)
+    card = _card(model) if version is None else services().upstream.card(model, version, exchange().deadline)
     document: documents.Model = {
         "model": model,
         "state": status.versions[0].state if not status.available else "AVAILABLE",
-        "version": status.available[0] if status.available else None,
+        "version": version or (status.available[0] if status.available else None),
         "version_labels": status.labels,
         "card": card,
         "model_version_status": [as_tensorflow_serving(entry) for entry in status.versions],

@@ -4,7 +4,7 @@
 over the model server of its own process. The gateway never learns which of the two it has.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -41,8 +41,42 @@ class ModelStatus:
         return [entry.version for entry in self.versions if entry.state == "AVAILABLE"]
 
 
+@dataclass(frozen=True, slots=True)
+class RestCall:
+    """A whole REST request for the model server."""
+
+    method: str
+    target: str
+    """Raw path and query, as they were sent."""
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes
+    deadline: float
+    """In `time.monotonic()` seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class RestAnswer:
+    """Its whole answer."""
+
+    status: int
+    headers: Sequence[tuple[str, str]]
+    """Names in lower case."""
+    body: bytes
+
+
+class RestDoor(Protocol):
+    """The model server's own REST: TensorFlow Serving's paths and Open Inference Protocol's. Thread-safe."""
+
+    def ask(self, call: RestCall) -> RestAnswer:
+        """What it says, failures of the request included; raises ServingError if it cannot be asked."""
+
+
 class Upstream(Protocol):
     """Runs models. Every method is called from several threads at once and raises the ServingError family only."""
+
+    rest: RestDoor | None
+    """Where REST calls that are not the gateway's own are handed on to; None if there is no way."""
 
     def predict(
         self, model: str, version: int, signature: str, inputs: Tensors, deadline: float | None

@@ -158,7 +158,7 @@ class RestApp:
         method, headers = scope["method"], dict(scope["headers"])
         door = next((door for door in self._doors if door.owns(path)), None)
         if door is None:
-            return Reply(rest_json.error_answer(f"Nothing is served at {path}"), 404)
+            return nothing_at(path)
         reply = door.at_once(method, path, headers)
         if reply is not None:
             return reply
@@ -174,6 +174,23 @@ class RestApp:
         """Let the worker threads end."""
         self._runners.close()
         self._lookers.close()
+
+
+def answered(doors: Iterable[Door], request: Request) -> Reply:
+    """What the port would say to a whole request, found in the calling thread."""
+    door = next((door for door in doors if door.owns(request.path)), None)
+    if door is None:
+        return nothing_at(request.path)
+    try:
+        reply = door.at_once(request.method, request.path, request.headers)
+    except ServingError as error:
+        return of_error(error)
+    return reply or _answer(door, request)
+
+
+def nothing_at(path: str) -> Reply:
+    """The reply where no door owns a path."""
+    return Reply(rest_json.error_answer(f"Nothing is served at {path}"), 404)
 
 
 def _answer(door: Door, request: Request) -> Reply:

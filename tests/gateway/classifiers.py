@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from serving.card import Dataset, ImageInput, ModelCard, TextInput
 from serving.errors import NoCard, NotFound, ServingError
-from serving.gateway.upstream import ModelStatus, Tensors, VersionState
+from serving.gateway.upstream import ModelStatus, RestDoor, Tensors, VersionState
 
 ABOUT: dict[str, Any] = {"dataset": Dataset(name="none", source="unknown"), "created": "2026-01-31T12:00:00Z"}
 COLORS = ModelCard(
@@ -49,6 +49,7 @@ class Classifiers:
         self.cards = {(card.name, card.version): card for card in cards}
         self.bare = bare
         self.labels: dict[str, dict[str, int]] = {}
+        self.rest: RestDoor | None = None
         self.asked: list[tuple[str, int]] = []
         self.deadlines: list[float | None] = []
         self.before_answer: Callable[[], None] = lambda: None
