@@ -114,7 +114,7 @@ def welcome(upstream: EmbeddedUpstream, server: ModelServer, gateway: Gateway, p
         lines.append(f"  {card.name:24} version {card.version}, {card.task}: {', '.join(card.labels[:6])}")
         url = f"{gateway.url}/v1/models/{model.name}/classify"
         if isinstance(card.input, TextInput):
-            review = "'A lovely film, not dull at all.'"
+            review = "'I loved it. The acting is wonderful, the plot never dull.'"
             examples.setdefault("text", [f"  curl -H 'Content-Type: text/plain' --data-binary {review} {url}"])
         else:
             curl = f"  curl -H 'Content-Type: image/jpeg' --data-binary @{photo} {url}"
