@@ -5,10 +5,10 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from importlib import metadata
-from types import FrameType
 
 from serving.errors import ServingError
 from serving.modelserver import flags as command_line
@@ -63,29 +63,56 @@ def main(arguments: list[str]) -> int:
 
 def serve(flags: Flags) -> int:
     """Start, wait for SIGTERM or SIGINT, drain; returns the exit code."""
-    stopping = threading.Event()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        if stopping.is_set():
-            os._exit(1)  # asked twice: do not wait for what is under way
-        stopping.set()
-        raise SystemExit(0)
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
     try:
-        with ModelServer(config_of(flags)):
-            gc.collect()
-            gc.freeze()  # what is there now stays: no need to look through it again while answering
-            while True:
-                signal.pause()
+        server = ModelServer(config_of(flags))
+        ending = Ending(server)
+        server.start()
     except StartFailed as error:
+        if ending.begun.is_set():
+            return ending.wait()
         print(error.message, flush=True)
         return 1
     except ServingError as error:
         print(StartFailed(error).message, flush=True)
         return 1
-    except SystemExit:
+    gc.collect()
+    gc.freeze()  # what is there now stays: no need to look through it again while answering
+    return ending.wait()
+
+
+class Ending:
+    """Stops a server at the first signal and the process at the second.
+
+    A thread reads the signals from a socket that the interpreter writes them to. A handler's code would
+    run in the middle of what the main thread does, where an exception may be lost and a lock be held.
+    """
+
+    def __init__(self, server: ModelServer) -> None:
+        self.begun, self._done = threading.Event(), threading.Event()
+        self._server = server
+        self._signals, self._writer = socket.socketpair()
+        self._writer.setblocking(False)
+        signal.set_wakeup_fd(self._writer.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _signal, _frame: None)
+        threading.Thread(target=self._listen, name="signals", daemon=True).start()
+
+    def _listen(self) -> None:
+        self._signals.recv(1)
+        self.begun.set()
+        threading.Thread(target=self._stop, name="stop", daemon=True).start()
+        self._signals.recv(1)
+        os._exit(1)  # asked twice: do not wait for what is under way
+
+    def _stop(self) -> None:
+        try:
+            self._server.stop()
+        finally:
+            self._done.set()
+
+    def wait(self) -> int:
+        """Until the server has been told to stop and has done so; the exit code."""
+        self._done.wait()
         log.info("stopped")
         return 0
 

@@ -16,7 +16,7 @@ from typing import Self
 
 import grpc
 
-from serving.errors import ServingError
+from serving.errors import ServingError, Unavailable
 from serving.modelserver import config_file
 from serving.modelserver.calls import reload
 from serving.modelserver.calls.replay import REPLAYS
@@ -65,6 +65,7 @@ class ModelServer:
         self._grpc: GrpcServer | None = None
         self._rest: RestServer | None = None
         self._stopped = threading.Event()
+        self._opening = threading.Lock()
 
     @property
     def grpc_port(self) -> int | None:
@@ -85,7 +86,10 @@ class ModelServer:
         raise_file_limit()
         try:
             self._load()
-            self._open()
+            with self._opening:
+                if self._stopped.is_set():
+                    raise Unavailable("the server was told to stop")
+                self._open()
         except NotAvailable as error:
             self.stop(0)
             raise StartFailed(error, error.describe("servable")) from error
@@ -174,10 +178,14 @@ class ModelServer:
         )
 
     def stop(self, grace_s: float | None = None) -> None:
-        """Tell health checks, take nothing new, let requests under way end, free the models."""
-        if self._stopped.is_set():
-            return
-        self._stopped.set()
+        """Tell health checks, take nothing new, let requests under way end, free the models.
+
+        May be called from any thread, also while start() is still waiting for models: it fails then.
+        """
+        with self._opening:
+            if self._stopped.is_set():
+                return
+            self._stopped.set()
         grace = self.config.drain_s if grace_s is None else grace_s
         if self._poll is not None:
             self._poll.stop()
