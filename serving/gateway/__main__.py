@@ -22,6 +22,7 @@ _PURPOSE = {
     "upstream": "gRPC address of the model server, such as dns:///models:8500.",
     "upstream_rest": "REST address of the model server, as http://models:8501; hands its REST paths on.",
     "upstream_ca": "PEM file of the model server's certificate authority; speaks TLS if given.",
+    "routing": "TOML file of canary and shadow rules.",
     "models": "Models that must be ready, separated by commas.",
     "default_timeout_s": "Longest a request may take, unless X-Request-Timeout says otherwise.",
     "api_keys": "File of API keys; without one everybody may ask.",

@@ -55,6 +55,10 @@ class Admission:
         """Requests in the queue now."""
         return len(self._waiting)
 
+    def is_busy(self) -> bool:
+        """Whether another request now would have to wait, or nearly; any thread."""
+        return bool(self._waiting) or 2 * self.in_flight >= self.limit.value(monotonic())
+
     async def enter(self, deadline: float) -> None:
         """Return when it is this request's turn; `leave` must follow.
 

@@ -7,7 +7,7 @@ except admission. Failures become answers here and nowhere else.
 
 import logging
 
-from flask import Flask, Response, request
+from flask import Flask, Response, after_this_request, request
 from werkzeug.exceptions import HTTPException
 
 from serving.errors import BadInput, NoCard, NotFound, ServingError, UnsupportedKind
@@ -58,6 +58,7 @@ def _begin() -> Response | None:
     current = request.environ.get(ENVIRON_KEY)
     if current is None:
         current = request.environ[ENVIRON_KEY] = Exchange()
+        after_this_request(_acting_afterwards)
         header = {name.lower(): value for name, value in request.headers.items()}
         identify(current, header)
         config = services().config
@@ -73,6 +74,12 @@ def _begin() -> Response | None:
     if request.path.startswith(GUARDED):
         _authorize(current, (request.view_args or {}).get("model", ""))
     return None
+
+
+def _acting_afterwards(response: Response) -> Response:
+    for act in exchange().afterwards:
+        response.call_on_close(act)
+    return response
 
 
 def _authorize(current: Exchange, model: str) -> None:

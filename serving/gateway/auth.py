@@ -7,9 +7,8 @@ A hash is made by `printf %s "$KEY" | sha256sum`.
 
 import hashlib
 import hmac
-import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -17,11 +16,9 @@ from time import monotonic
 
 from serving.errors import PermissionDenied, RateLimited, Unauthenticated
 from serving.gateway.config import ConfigError
+from serving.gateway.watched_file import WatchedFile
 
-LOOK_AGAIN_S = 1.0
 _HOW = "send the header 'Authorization: Bearer KEY'"
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +56,8 @@ class Keys:
 
     def __init__(self, path: Path | None) -> None:
         """Raises: ConfigError: the file cannot be read or has a broken line."""
-        self._path = path
+        self._file = None if path is None else WatchedFile(path, _read)
         self._lock = Lock()
-        self._stamp = _stamp(path)
-        self._look_at = monotonic() + LOOK_AGAIN_S
-        self._keys = {} if path is None else _read(path)
         self._buckets: dict[str, Bucket] = {}
 
     def check(self, authorization: str | None) -> str:
@@ -73,33 +67,23 @@ class Keys:
             Unauthenticated: no key, or none that is known.
             RateLimited: more requests than the key may make.
         """
-        if self._path is None:
+        if self._file is None:
             return ""
         scheme, _, secret = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not secret:
             raise Unauthenticated(f"this server wants an API key: {_HOW}")
+        key = _find(self._file.content(), secret.strip())
+        if key is None:
+            raise Unauthenticated(f"this API key is not known here: {_HOW}")
         with self._lock:
-            self._look_again(monotonic())
-            key = self._find(secret.strip())
-            if key is None:
-                raise Unauthenticated(f"this API key is not known here: {_HOW}")
             self._spend(key)
         return key.name
 
     def permit(self, name: str, model: str) -> None:
         """Raise PermissionDenied if the key of this name may not ask this model."""
-        key = self._keys.get(name)
+        key = None if self._file is None else self._file.content().get(name)
         if key is not None and key.models is not None and model not in key.models:
             raise PermissionDenied(f"the key {name} may ask {', '.join(sorted(key.models))} only")
-
-    def _find(self, secret: str) -> Key | None:
-        """Compare with every key, each in constant time, so that timing tells nothing."""
-        digest = hashlib.sha256(secret.encode("latin-1", "replace")).digest()
-        found = None
-        for key in self._keys.values():
-            if hmac.compare_digest(key.digest, digest):
-                found = key
-        return found
 
     def _spend(self, key: Key) -> None:
         if key.rate is None:
@@ -111,26 +95,15 @@ class Keys:
         if wait_s := bucket.wait_s(now):
             raise RateLimited(f"the key {key.name} may ask {key.rate:g} times a second", retry_after_s=wait_s)
 
-    def _look_again(self, now: float) -> None:
-        if self._path is None or now < self._look_at:
-            return
-        self._look_at = now + LOOK_AGAIN_S
-        stamp = _stamp(self._path)
-        if stamp == self._stamp:
-            return
-        self._stamp = stamp
-        try:
-            self._keys = _read(self._path)
-        except ConfigError as error:
-            log.warning("the keys read before stay in force: %s", error)
 
-
-def _stamp(path: Path | None) -> tuple[int, int, int] | None:
-    try:
-        found = path.stat() if path is not None else None
-    except OSError:
-        return None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found is not None else None
+def _find(keys: Mapping[str, Key], secret: str) -> Key | None:
+    """Compare with every key, each in constant time, so that timing tells nothing."""
+    digest = hashlib.sha256(secret.encode("latin-1", "replace")).digest()
+    found = None
+    for key in keys.values():
+        if hmac.compare_digest(key.digest, digest):
+            found = key
+    return found
 
 
 def _read(path: Path) -> dict[str, Key]:

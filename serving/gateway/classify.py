@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from serving.card import ModelCard
 from serving.errors import DeadlineExceeded, NotFound, ServingError
-from serving.gateway.bodies import Body
+from serving.gateway.bodies import Body, Item
 from serving.gateway.documents import Prediction, Ranked
 from serving.gateway.exchange import Exchange
 from serving.gateway.prepare import Prepared, prepare
@@ -34,12 +34,15 @@ class Question:
     label: str | None = None
     top: int = 5
     partial: bool = False
+    may_fall_back: bool = False
+    """The label was not the caller's wish: if nothing is behind it any more, the newest version answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Probabilities of every good item, and what was wrong with the others."""
 
+    items: list[Item]
     card: ModelCard
     probabilities: NDArray[Any]
     prepared: Prepared
@@ -62,7 +65,8 @@ def classify(question: Question, read: ReadBody, upstream: Upstream, exchange: E
     except NotFound:
         if question.version is not None:
             raise
-        newest = upstream.card(question.model, None, exchange.deadline, label=question.label)
+        label = None if question.may_fall_back else question.label
+        newest = upstream.card(question.model, None, exchange.deadline, label=label)
         exchange.retried = True
         return _ask(question, newest, read(newest), upstream, exchange)
 
@@ -74,14 +78,14 @@ def _ask(question: Question, card: ModelCard, body: Body, upstream: Upstream, ex
         prepared = prepare(body.items, card, exchange.deadline, partial=question.partial)
     exchange.decode_s += decode.seconds
     if not prepared.rows:
-        return Answer(card, np.zeros((0, len(card.labels)), np.float32), prepared)
+        return Answer(body.items, card, np.zeros((0, len(card.labels)), np.float32), prepared)
     if monotonic() >= exchange.deadline:
         raise DeadlineExceeded("the time for this request was over before its prediction began", retry_after_s=1)
     with _clock() as predict:
         signature = card.signatures.get("default", "serving_default")
         outputs = upstream.predict(question.model, card.version, signature, prepared.inputs, exchange.deadline)
     exchange.predict_s += predict.seconds
-    return Answer(card, _probabilities(outputs, card, len(prepared.rows)), prepared)
+    return Answer(body.items, card, _probabilities(outputs, card, len(prepared.rows)), prepared)
 
 
 def _probabilities(outputs: dict[str, NDArray[Any]], card: ModelCard, rows: int) -> NDArray[Any]:

@@ -32,6 +32,8 @@ class GatewayConfig:
     """Address of the model server's REST port, as http://HOST:8501; its REST paths are then answered here too."""
     upstream_ca: Path | None = None
     """Certificate authority of the model server; speaks TLS to it if set."""
+    routing: Path | None = None
+    """TOML file of canary and shadow rules, read again when it changes."""
     models: tuple[str, ...] = ()
     """Models that must be ready, separated by commas; others are served when asked for by name."""
 
@@ -93,7 +95,7 @@ class GatewayConfig:
             raise ConfigError(f"port must be between 0 and 65535, got {self.port}")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("tls_certificate and tls_key go together: give both or neither")
-        for path in (self.api_keys, self.tls_certificate, self.tls_key, self.upstream_ca):
+        for path in (self.api_keys, self.routing, self.tls_certificate, self.tls_key, self.upstream_ca):
             if path is not None and not path.is_file():
                 raise ConfigError(f"there is no file {path}")
 

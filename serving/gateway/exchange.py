@@ -8,7 +8,7 @@ Request ids, trace context and deadlines are read from the headers here and nowh
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import monotonic
@@ -38,6 +38,8 @@ class Exchange:
     deadline: float = math.inf
     route: str = "other"
     """One of a closed list: classify, models, model, rest, health, metrics, page, other."""
+    request_key: str = ""
+    """Whatever the caller wants to be told apart by, see `routing.py`."""
     key: str = ""
     """Name of the API key, empty for anonymous."""
     authorized: bool = False
@@ -56,6 +58,10 @@ class Exchange:
     predict_s: float = 0.0
     encode_s: float = 0.0
     retried: bool = False
+    side: str = ""
+    """canary, newest or absent, where a canary is tried."""
+    afterwards: list[Callable[[], None]] = field(default_factory=list)
+    """What is to be done once the answer is sent; must not block."""
 
     @property
     def trace_id(self) -> str:
@@ -68,7 +74,8 @@ class Exchange:
 
 
 def identify(exchange: Exchange, header: Mapping[str, str]) -> None:
-    """Give the exchange its request id and trace context: the caller's where well-formed, else new ones."""
+    """Give the exchange its request id, key and trace context: the caller's where well-formed, else new ones."""
+    exchange.request_key = header.get("x-request-key", "")
     given = header.get("x-request-id", "")
     exchange.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
     parent = header.get("traceparent", "")

@@ -88,6 +88,8 @@ class Front:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
         self._finished(exchange, status)
+        for act in exchange.afterwards:
+            act()
 
     async def _answer(self, scope: Scope, header: dict[str, str], receive: Receive, exchange: Exchange) -> Reply:
         raw_path = scope["raw_path"].decode("latin-1")

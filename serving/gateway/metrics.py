@@ -107,6 +107,12 @@ class GatewayMetrics:
         self._brightness = Family(
             Histogram("gateway_picture_brightness", "Mean of 0 to 1.", version, buckets=SHARES, registry=registry)
         )
+        self._sides = Family(
+            Counter("gateway_canary_requests", "Where a canary is tried.", ["model", "side"], registry=registry)
+        )
+        self._shadowed = Family(
+            Counter("gateway_shadow_items", "Items for a shadow version.", [*version, "outcome"], registry=registry)
+        )
         self._seen: dict[tuple[str, str], None] = {}
 
     def watch(self, name: str, text: str, read: Callable[[], float], *, grows: bool = False) -> None:
@@ -126,6 +132,8 @@ class GatewayMetrics:
             self._retried.inc()
         if not model:
             return
+        if exchange.side:
+            self._sides.of(model, exchange.side).inc()
         exemplar = {"trace_id": exchange.trace_id}
         for stage in STAGES[:-1]:
             self._stages.of(model, version, stage).observe(getattr(exchange, f"{stage}_s"))
@@ -149,6 +157,12 @@ class GatewayMetrics:
         for picture in pixels[:, ::8, ::8]:
             brightness.observe(float(picture.mean()) / 255)
 
+    def shadowed(self, model: str, version: str, outcome: str, items: int) -> None:
+        """Count what became of copies: agreed, disagreed, failed or dropped."""
+        if items:
+            self._remember(model, version)
+            self._shadowed.of(model, version, outcome).inc(items)
+
     def page(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type; with exemplars for whoever accepts OpenMetrics."""
         encode, content_type = choose_encoder(accept)
@@ -163,5 +177,5 @@ class GatewayMetrics:
             del self._seen[oldest]
             for family in (self._requests, self._stages, self._items, self._labels, self._confidence):
                 family.forget(*oldest)
-            for family in (self._anomalies, self._brightness):
+            for family in (self._anomalies, self._brightness, self._shadowed):
                 family.forget(*oldest)

@@ -21,6 +21,7 @@ from serving.gateway.problems import slug
 FILE = Path(__file__).with_name("pages") / "openapi.json"
 TYPES = (documents.Classification, documents.Instances, documents.Listing, documents.Model, documents.Health)
 JSON = "application/json"
+STICKY = "A user, session or device; where a canary is tried, one key always meets the same side."
 VERSION = {"type": "integer", "minimum": 1}
 
 ANYWHERE = (errors.Unauthenticated, errors.PermissionDenied, errors.RateLimited, errors.BadInput, errors.Overloaded)
@@ -183,6 +184,7 @@ def _parameters() -> list[dict[str, Any]]:
         _query("label", {"type": "string"}, "Which version answers, by its label; not together with version."),
         _query("partial", {"type": "boolean", "default": False}, "Answer the good ones and name the bad."),
         {"name": "X-Request-Id", "in": "header", "schema": {"type": "string"}, "description": "Comes back."},
+        {"name": "X-Request-Key", "in": "header", "schema": {"type": "string"}, "description": STICKY},
         {"name": "X-Request-Timeout", "in": "header", "schema": timeout, "description": "Seconds for all of it."},
     ]
 

@@ -3,6 +3,8 @@
 Opening bodies is `bodies.py`'s, the journey to the model `classify.py`'s, failures `app.py`'s.
 """
 
+from functools import partial
+
 import orjson
 from flask import Blueprint, Response, request
 
@@ -26,13 +28,16 @@ CODES = {code.value: code.name for code in Code}
 def classify_items(model: str) -> Response:
     """Name what is in each picture, or what each text says: the best labels with their probabilities."""
     own = services()
-    asked, current = question(model), exchange()
+    current = exchange()
+    asked = own.routing.routed(question(model), current)
     answer = classify(asked, _read_body, own.upstream, current)
     ranked = [ranking(row, answer.card.labels, asked.top) for row in answer.probabilities]
     if ranked:
         own.metrics.predicted(answer.card, model, ranked)
     if (pixels := answer.prepared.inputs.get("image")) is not None:
         own.metrics.pictured(answer.card, model, pixels)
+    if (rule := own.routing.rule(model)) is not None:
+        current.afterwards.append(partial(own.shadow.offer, rule, model, answer))
     return encoded(asked, answer, ranked, current)
 
 
@@ -113,11 +118,11 @@ def list_models() -> Response:
 def show_model(model: str) -> Response:
     """One model: the card of the version that answers, or of the one asked for, and the state of every version."""
     version = _number("version", 1, 2**63 - 1)
+    card = _card(model) if version is None else services().upstream.card(model, version, exchange().deadline)
     status = next((entry for entry in services().upstream.models() if entry.name == model), None)
     if status is None or not status.versions:
         raise NotFound(f"there is no model {model}; GET /v1/models lists what there is")
     exchange().model = model
-    card = _card(model) if version is None else services().upstream.card(model, version, exchange().deadline)
     document: documents.Model = {
         "model": model,
         "state": status.versions[0].state if not status.available else "AVAILABLE",

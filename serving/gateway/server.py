@@ -60,6 +60,7 @@ class Gateway:
             finished=self._finished,
         )
         self.services.health.workers_stuck = self._front.is_stuck
+        self.services.shadow.busy = self._admission.is_busy
         self._show_numbers()
         self._server = uvicorn.Server(self._settings())
         self._thread = Thread(target=self._serve, name="gateway-loop", daemon=True)
@@ -80,7 +81,7 @@ class Gateway:
         """
         _warn_if_open(self.config)
         self._lanes.warm()
-        self.services.health.start()
+        self.services.start()
         self._thread.start()
         until = monotonic() + START_S
         while not self._server.started:
@@ -108,7 +109,7 @@ class Gateway:
         finished = not self._thread.is_alive() and not self._front.abandoned
         self._over.set()
         self._lanes.close()
-        self.services.health.stop()
+        self.services.stop()
         self._socket.close()
         if self._log is not None:
             self._log.close()

@@ -1,6 +1,6 @@
 """Services: what the routes of one gateway share, made once at start."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from flask import Flask, current_app, request
 
@@ -9,6 +9,8 @@ from serving.gateway.config import GatewayConfig
 from serving.gateway.exchange import ENVIRON_KEY, Exchange
 from serving.gateway.health import Health
 from serving.gateway.metrics import GatewayMetrics
+from serving.gateway.routing import Routing
+from serving.gateway.shadow import Shadow
 from serving.gateway.upstream import Upstream
 
 EXTENSION = "gateway"
@@ -22,12 +24,33 @@ class Services:
     upstream: Upstream
     keys: Keys
     health: Health
-    metrics: GatewayMetrics = field(default_factory=GatewayMetrics)
+    metrics: GatewayMetrics
+    routing: Routing
+    shadow: Shadow
+
+    def start(self) -> None:
+        """Start the threads beside the requests'."""
+        self.health.start()
+        self.shadow.start()
+
+    def stop(self) -> None:
+        """End them."""
+        self.health.stop()
+        self.shadow.close()
 
 
 def build(config: GatewayConfig, upstream: Upstream) -> Services:
     """Services as `config` wants them; nothing runs yet."""
-    return Services(config, upstream, Keys(config.api_keys), Health(config, upstream))
+    metrics = GatewayMetrics()
+    return Services(
+        config,
+        upstream,
+        Keys(config.api_keys),
+        Health(config, upstream),
+        metrics,
+        Routing(config.routing, upstream, metrics),
+        Shadow(upstream, metrics),
+    )
 
 
 def attach(app: Flask, services: Services) -> None:
