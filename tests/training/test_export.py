@@ -216,3 +216,15 @@ def test_a_precision_is_allowed_from_995_in_a_thousand_on(agreement: float, allo
 
     assert export._allowed([one("f32", 1.0), one("bf16", agreement)]) == allowed
     assert export._allowed([one("f32", 1.0)]) == ("f32",)
+
+
+def test_bfloat16_is_measured_or_the_reason_is_told(
+    network: keras.Model, pixels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    found = export.publish(candidate(network, pixels), tmp_path, trial=True)
+    measured = [one for one in found.card.parity if one.precision == "bf16"]
+
+    assert len(measured) + len(found.remarks) == 1
+    assert ("bf16" in found.card.allowed_precisions) == any(one.top1_agreement >= 0.995 for one in measured)
+    assert all(0 < one.largest_difference < 0.05 for one in measured)
+    assert all("bf16 was not measured" in remark for remark in found.remarks)

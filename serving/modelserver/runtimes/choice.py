@@ -115,7 +115,7 @@ class ServedModel:
         if why_none:
             self._reasons = dict.fromkeys(bundle.signatures, why_none)
             return "f32"
-        precision = settled_precision(options.precision, card)
+        precision = settled_precision(options.precision, card, imitate=options.imitate)
         for name, signature in bundle.signatures.items():
             try:
                 self._compiled[name] = OpenVinoSignature(bundle, signature, settings(options, precision))
@@ -163,7 +163,7 @@ class _LaterTensorFlow:
             self._session.close()
 
 
-def settled_precision(asked: Precision, card: ModelCard | None) -> Literal["f32", "bf16"]:
+def settled_precision(asked: Precision, card: ModelCard | None, *, imitate: bool = False) -> Literal["f32", "bf16"]:
     """What `--precision` comes to for one version on this CPU.
 
     auto takes bfloat16 where the CPU has it and the card allows it; a card that does not allow it is
@@ -172,7 +172,7 @@ def settled_precision(asked: Precision, card: ModelCard | None) -> Literal["f32"
     allowed = card is not None and "bf16" in card.allowed_precisions
     if asked == "f32" or (asked == "auto" and not allowed):
         return "f32"
-    refusal = "" if on_openvino.has_bfloat16() else "this CPU does not have it"
+    refusal = "" if on_openvino.has_bfloat16() or imitate else "this CPU does not have it"
     if card is not None and not allowed:
         refusal = "its card does not allow it"
     if refusal and asked == "bf16":

@@ -65,6 +65,8 @@ class RuntimeOptions:
     """TensorFlow: a serialized tensorflow.ConfigProto that the two numbers above are laid over."""
     gpu_memory_fraction: float = 0.0
     """TensorFlow: share of each GPU's memory to take; 0: as it grows."""
+    imitate: bool = False
+    """Compute in the asked precision even where the CPU has to imitate it: slow, for measuring what it does."""
     runtime: Literal["auto", "openvino", "tensorflow"] = "auto"
     """auto: OpenVINO for what it can run, TensorFlow for the rest where it is installed."""
 
