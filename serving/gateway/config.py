@@ -73,6 +73,15 @@ class GatewayConfig:
     tls_key: Path | None = None
     """PEM private key of tls_certificate."""
 
+    sample_folder: Path | None = None
+    """Keep some of what people send here, to be labelled later; nothing is kept if not set."""
+    sample_share: float = 0.01
+    """Share of answered requests that are kept."""
+    sample_max_bytes: int = 2**30
+    """The oldest samples are removed beyond so many bytes."""
+    sample_max_days: float = 30.0
+    """Older samples are removed."""
+
     access_log: bool = True
     """One JSON line a request on stdout."""
     drain_delay_s: float = 0.0
@@ -91,6 +100,10 @@ class GatewayConfig:
         _at_least("max_in_flight", self.max_in_flight, 1)
         for name in ("max_waiting", "drain_delay_s", "grace_s", "stuck_exit_s", "calm_latency_s"):
             _at_least(name, getattr(self, name), 0)
+        _at_least("sample_max_bytes", self.sample_max_bytes, 1)
+        _at_least("sample_max_days", self.sample_max_days, 0, strictly=True)
+        if not 0 <= self.sample_share <= 1:
+            raise ConfigError(f"sample_share must be between 0 and 1, got {self.sample_share}")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"port must be between 0 and 65535, got {self.port}")
         if (self.tls_certificate is None) != (self.tls_key is None):

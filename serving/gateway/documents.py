@@ -118,6 +118,15 @@ class ServingVersion(TypedDict):
     status: ServingStatus
 
 
+class Sampling(TypedDict):
+    """Where a share of what is sent is kept for labelling, and how much of it, for how long at most."""
+
+    folder: str
+    share: float
+    max_bytes: int
+    max_days: float
+
+
 class Model(TypedDict):
     """One model, the card of the version that answers, and the state of every version."""
 
@@ -126,6 +135,7 @@ class Model(TypedDict):
     version: int | None
     version_labels: dict[str, int]
     card: ModelCard | None
+    sampling: Sampling | None
     model_version_status: list[ServingVersion]
 
 

@@ -113,6 +113,9 @@ class GatewayMetrics:
         self._shadowed = Family(
             Counter("gateway_shadow_items", "Items for a shadow version.", [*version, "outcome"], registry=registry)
         )
+        self._samples = Family(
+            Counter("gateway_samples", "Requests sampled for labelling.", ["outcome"], registry=registry)
+        )
         self._seen: dict[tuple[str, str], None] = {}
 
     def watch(self, name: str, text: str, read: Callable[[], float], *, grows: bool = False) -> None:
@@ -162,6 +165,10 @@ class GatewayMetrics:
         if items:
             self._remember(model, version)
             self._shadowed.of(model, version, outcome).inc(items)
+
+    def sampled(self, outcome: str) -> None:
+        """Count a sample that was kept, dropped, removed again or failed to be written."""
+        self._samples.of(outcome).inc()
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type; with exemplars for whoever accepts OpenMetrics."""

@@ -15,6 +15,7 @@ from serving.gateway.access_log import ms
 from serving.gateway.bodies import Body, read_body
 from serving.gateway.classify import Answer, Question, classify, ranking
 from serving.gateway.exchange import BODY_KEY, Exchange
+from serving.gateway.sampling import Sample
 from serving.gateway.services import exchange, services
 from serving.gateway.upstream import ModelStatus, VersionState
 
@@ -38,6 +39,8 @@ def classify_items(model: str) -> Response:
         own.metrics.pictured(answer.card, model, pixels)
     if (rule := own.routing.rule(model)) is not None:
         current.afterwards.append(partial(own.shadow.offer, rule, model, answer))
+    if own.sampler is not None and ranked:
+        current.afterwards.append(partial(own.sampler.offer, Sample(model, current.request_id, answer, ranked)))
     return encoded(asked, answer, ranked, current)
 
 
@@ -123,12 +126,14 @@ def show_model(model: str) -> Response:
     if status is None or not status.versions:
         raise NotFound(f"there is no model {model}; GET /v1/models lists what there is")
     exchange().model = model
+    sampler = services().sampler
     document: documents.Model = {
         "model": model,
         "state": status.versions[0].state if not status.available else "AVAILABLE",
         "version": version or (status.available[0] if status.available else None),
         "version_labels": status.labels,
         "card": card,
+        "sampling": None if sampler is None else sampler.described(),
         "model_version_status": [as_tensorflow_serving(entry) for entry in status.versions],
     }
     return Response(orjson.dumps(document), mimetype="application/json")

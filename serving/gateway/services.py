@@ -10,6 +10,7 @@ from serving.gateway.exchange import ENVIRON_KEY, Exchange
 from serving.gateway.health import Health
 from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.routing import Routing
+from serving.gateway.sampling import Sampler
 from serving.gateway.shadow import Shadow
 from serving.gateway.upstream import Upstream
 
@@ -27,16 +28,21 @@ class Services:
     metrics: GatewayMetrics
     routing: Routing
     shadow: Shadow
+    sampler: Sampler | None
 
     def start(self) -> None:
         """Start the threads beside the requests'."""
         self.health.start()
         self.shadow.start()
+        if self.sampler is not None:
+            self.sampler.start()
 
     def stop(self) -> None:
         """End them."""
         self.health.stop()
         self.shadow.close()
+        if self.sampler is not None:
+            self.sampler.close()
 
 
 def build(config: GatewayConfig, upstream: Upstream) -> Services:
@@ -50,6 +56,7 @@ def build(config: GatewayConfig, upstream: Upstream) -> Services:
         metrics,
         Routing(config.routing, upstream, metrics),
         Shadow(upstream, metrics),
+        None if config.sample_folder is None else Sampler(config.sample_folder, config, metrics),
     )
 
 
