@@ -19,11 +19,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from tests.bench import bodies, plain_server
+from tests.bench import bodies
 from tests.bench.asks import HttpAsk
 from tests.bench.load import closed_loop
 from tests.bench.loops import Loop
-from tests.bench.models import made, newest
+from tests.bench.models import PLAIN_READY, made, newest
 from tests.bench.rounds import Check, Measure, Rounds, alternate, machine, save, verdicts
 from tests.bench.servers import gateway, modelserver
 from tests.processes import following, slipway
@@ -90,8 +90,8 @@ def measures(
         if tensorflow:
             command = [sys.executable, "-m", "tests.bench.plain_server", str(newest(models, "pictures"))]
             quiet = subprocess.DEVNULL
-            process, lines = stack.enter_context(following(command, plain_server.READY, stderr=quiet))
-            address = lines[-1].removeprefix(plain_server.READY)
+            process, lines = stack.enter_context(following(command, PLAIN_READY, stderr=quiet))
+            address = lines[-1].removeprefix(PLAIN_READY)
             found[PLAIN] = partial(posted, process.pid, connections, seconds, address, "/classify", "image/jpeg", files)
         yield found
 

@@ -67,12 +67,15 @@ def _spell(asks: Sequence[Ask], seconds: float) -> tuple[list[float], int]:
     failures = [0] * len(asks)
 
     def keep_asking(place: int) -> None:
-        while (now := time.perf_counter()) < until:
+        now = time.perf_counter()
+        while True:  # once at least, however late this thread was let run
             try:
                 asks[place]()
                 latencies[place].append(time.perf_counter() - now)
             except (OSError, RuntimeError):
                 failures[place] += 1
+            if (now := time.perf_counter()) >= until:
+                return
 
     _in_threads(keep_asking, len(asks))
     return list(itertools.chain.from_iterable(latencies)), sum(failures)

@@ -12,9 +12,10 @@ import itertools
 import json
 import subprocess
 import sys
-import threading
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -37,9 +38,8 @@ class Loop:
     def __init__(self, kind: str, *arguments: Path | str) -> None:
         command = [sys.executable, "-m", "tests.bench.loops", kind, *map(str, arguments)]
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(
-            command, cwd=CHECKOUT, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, text=True
-        )
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  # as long as this Loop
+        self.process = subprocess.Popen(command, cwd=CHECKOUT, stdin=pipe, stdout=pipe, stderr=self._said, text=True)
 
     def __enter__(self) -> Self:
         """Loaded and warm."""
@@ -51,8 +51,11 @@ class Loop:
     ) -> None:
         """Ended."""
         assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         self.process.wait(30)
+        self.process.stdout.close()
+        self._said.close()
 
     def spell(self, seconds: float, size: int = 1) -> dict[str, float]:
         """Work for so long; `cpu_ms` is for one picture."""
@@ -69,27 +72,25 @@ class Loop:
         assert self.process.stdout
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{self.process.args!r} ended with {self.process.wait(30)}")
+            self._said.seek(0)
+            raise RuntimeError(f"{self.process.args!r} ended: {self._said.read()[-2000:]}")
         found: dict[str, float] = json.loads(line)
         return found
 
 
 def spell(turns: list[Turn], pictures: int, seconds: float) -> Mapping[str, float]:
     """Let each turn be taken over and over in a thread of its own; every turn stands for so many pictures."""
-    counts = [0] * len(turns)
 
-    def work(place: int) -> None:
-        until = time.perf_counter() + seconds
+    def work(turn: Turn) -> int:
+        until, count = time.perf_counter() + seconds, 0
         while time.perf_counter() < until:
-            turns[place]()
-            counts[place] += 1
+            turn()
+            count += 1
+        return count
 
     cpu, started = time.process_time(), time.perf_counter()
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(len(turns))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(turns)) as pool:
+        counts = list(pool.map(work, turns))
     took = {"cpu_s": time.process_time() - cpu, "seconds": time.perf_counter() - started}
     return {"pictures": pictures * sum(counts), **took}
 
@@ -111,7 +112,8 @@ def _infer(openvino: Any, compiled: Any) -> Callable[[Any], None]:
     request = compiled.create_infer_request()
 
     def infer(picture: Any) -> None:
-        request.set_input_tensor(0, openvino.Tensor(picture, shared_memory=True))
+        own = picture if picture.flags.writeable else picture.copy()  # OpenVINO takes no read-only memory
+        request.set_input_tensor(0, openvino.Tensor(own, shared_memory=True))
         request.infer()
 
     return infer

@@ -14,6 +14,9 @@ REVIEW = TextInput(bits=24, orders=3, unique=True)
 CLASSIFIERS = ("pictures", "flowers", "reviews")
 NAMES = (*CLASSIFIERS, "nothing")
 
+PLAIN_READY = "plain server at "
+"""Begins the line that plain_server.py prints when it is ready, followed by host:port."""
+
 
 def made(folder: Path) -> Path:
     """The folder of models, filled first if it is not; in a process of its own, so that this one stays small."""

@@ -17,10 +17,7 @@ from flask import Flask, request
 from PIL import Image
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from tests.bench.models import SIDE
-
-READY = "plain server at "
-"""Begins the line that it prints when it is ready, followed by host:port."""
+from tests.bench.models import PLAIN_READY, SIDE
 
 
 class KeptConnections(WSGIRequestHandler):
@@ -52,7 +49,7 @@ def application(folder: Path) -> Flask:
 def main(folder: Path) -> None:
     """Serve until killed."""
     server = make_server("127.0.0.1", 0, application(folder), threaded=True, request_handler=KeptConnections)
-    print(f"{READY}{server.host}:{server.port}", flush=True)
+    print(f"{PLAIN_READY}{server.host}:{server.port}", flush=True)
     server.serve_forever()
 
 
