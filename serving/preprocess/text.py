@@ -84,12 +84,9 @@ def to_ids(text: str | bytes, spec: TextInput) -> NDArray[np.int32]:
 
     Source: training reads every review with this very function; tests/preprocess/test_text.py holds it to golden ids.
     """
-    words, _ = _hash_tokens(_cleaned(_checked(text, spec)))
-    if not len(words):
+    (ids,) = _rows([_cleaned(_checked(text, spec))], spec)
+    if not len(ids):
         raise _nothing_to_read()
-    ids = _n_grams(words, np.zeros(1, np.intp), spec)
-    if spec.unique:
-        ids = ids[_comes_last(ids)]
     return ids[: spec.length]
 
 
@@ -167,16 +164,17 @@ def _n_grams(words: NDArray[np.uint64], begins: NDArray[np.intp], spec: TextInpu
     """int32 [n]: the ids of all tokens, pairs and triples (steps 6 to 8) of the texts that begin at these tokens."""
     if spec.orders == 1:
         return _shorten(words, spec.bits)
-    ids = np.empty((len(words) + 1, spec.orders), np.int32)
-    ids[:-1, 0] = _shorten(words, spec.bits)
+    grams = np.zeros((spec.orders, len(words) + 1), np.uint64)
+    grams[0, :-1] = words
     pairs = words[:-1] * np.uint64(MIX_2)
-    if spec.orders == 3:
-        ids[2:-1, 2] = _shorten((pairs[:-1] + words[1:-1]) * np.uint64(MIX_2) + words[2:] * np.uint64(MIX_3), spec.bits)
-        ids[begins + 1, 2] = _NONE
     pairs += words[1:]
-    ids[1:-1, 1] = _shorten(pairs, spec.bits)
-    ids[begins, 1:] = _NONE
-    line = ids[:-1].reshape(-1)
+    grams[1, 1:-1] = pairs
+    if spec.orders == 3:
+        grams[2, 2:-1] = pairs[:-1] * np.uint64(MIX_2) + words[2:] * np.uint64(MIX_3)
+    ids = _shorten(grams, spec.bits)
+    ids[1:, begins] = _NONE
+    ids[2:, begins + 1] = _NONE
+    line = ids[:, :-1].T.reshape(-1)
     found: NDArray[np.int32] = line[line != _NONE]
     return found
 
@@ -208,6 +206,10 @@ def _comes_last(ids: NDArray[np.int32], texts: NDArray[np.intp] | None = None) -
 def _rows(texts: list[bytes], spec: TextInput) -> Iterator[NDArray[np.int32]]:
     """The ids of every text, hashed as one with separators between: together they may have LONGEST bytes."""
     words, starts = _hash_tokens(b"\n".join(texts))
+    if len(texts) == 1:
+        ids = _n_grams(words, np.zeros(min(1, len(words)), np.intp), spec)
+        yield ids[_comes_last(ids)] if spec.unique else ids
+        return
     ends = np.searchsorted(starts, np.cumsum([len(text) + 1 for text in texts]))
     counts = np.diff(ends, prepend=0)
     ids = _n_grams(words, (ends - counts)[counts > 0], spec)
