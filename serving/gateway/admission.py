@@ -59,7 +59,16 @@ class Admission:
         """Whether another request now would have to wait, or nearly; any thread."""
         return bool(self._waiting) or 2 * self.in_flight >= self.limit.value(monotonic())
 
-    async def enter(self, deadline: float) -> None:
+    def enter_at_once(self) -> bool:
+        """Whether it is this request's turn now: then `leave` must follow, else `wait`."""
+        now = monotonic()
+        self._count(now, -1)
+        if self._waiting or self.in_flight >= self.limit.value(now):
+            return False
+        self.in_flight += 1
+        return True
+
+    async def wait(self, deadline: float) -> None:
         """Return when it is this request's turn; `leave` must follow.
 
         Raises:
@@ -67,10 +76,6 @@ class Admission:
             DeadlineExceeded: the caller's time is over.
         """
         now = monotonic()
-        self._count(now, -1)
-        if not self._waiting and self.in_flight < self.limit.value(now):
-            self.in_flight += 1
-            return
         patience, left = self._patience_s(), deadline - now
         if len(self._waiting) >= self._max_waiting or self._wait_s(len(self._waiting) + 1) > min(patience, left):
             self._refuse(now, deadline)

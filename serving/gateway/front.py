@@ -76,6 +76,8 @@ class Front:
         try:
             status, headers, body = await self._answer(scope, header, receive, exchange)
         except CallerLeft:
+            exchange.code = "CANCELLED"
+            self._finished(exchange, 499)
             return
         except ServingError as error:
             exchange.code = error.code.name
@@ -105,13 +107,32 @@ class Front:
             config = self._config
             exchange.deadline = deadline_of(header, monotonic(), config.default_timeout_s, config.max_timeout_s)
             environ = _environ(scope, header, body, exchange)
-            return await (self._admitted if lane.admitted else self._in_thread)(lane, environ, exchange)
+            if not lane.admitted:
+                return await self._in_thread(lane, environ, exchange)
+            before = monotonic()
+            if not self._admission.enter_at_once():
+                await self._turn(receive, exchange.deadline)
+            return await self._admitted(lane, environ, exchange, before)
         finally:
             self._buffered -= held.size
 
-    async def _admitted(self, lane: Lane, environ: dict[str, Any], exchange: Exchange) -> Reply:
-        before = monotonic()
-        await self._admission.enter(exchange.deadline)
+    async def _turn(self, receive: Receive, deadline: float) -> None:
+        """Wait for this request's turn, as long as its caller does."""
+        turn = asyncio.ensure_future(self._admission.wait(deadline))
+        gone = asyncio.ensure_future(_end_of(receive))
+        try:
+            await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not gone.done():
+                return await turn
+        finally:
+            gone.cancel()
+            if not turn.done():
+                turn.cancel()
+        if turn.done() and turn.exception() is None:
+            self._admission.leave()
+        raise CallerLeft
+
+    async def _admitted(self, lane: Lane, environ: dict[str, Any], exchange: Exchange, before: float) -> Reply:
         started = monotonic()
         exchange.queue_s = started - before
         self._working.add(exchange)
@@ -183,6 +204,12 @@ class Front:
         self._buffered += size
         if self._buffered > self._config.max_buffered_bytes:
             raise Overloaded("too many large bodies at once; try again after Retry-After")
+
+
+async def _end_of(receive: Receive) -> None:
+    """Return when the caller has gone, after a whole body."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _discard(receive: Receive) -> None:

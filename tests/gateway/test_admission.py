@@ -9,13 +9,21 @@ import pytest
 from serving.errors import DeadlineExceeded, Overloaded
 from serving.gateway.admission import Admission
 from serving.gateway.limit import AdaptiveLimit
-from tests.gateway.caller import RED, Caller
+from tests.gateway.caller import RED, Caller, head
 from tests.gateway.classifiers import COLORS, Classifiers, Gate
 from tests.gateway.conftest import Serve
+from tests.gateway.test_health import until
+from tests.gateway.test_observing import samples
 
 
 def admission(in_flight: int, waiting: int = 4) -> Admission:
     return Admission(AdaptiveLimit(in_flight, 0.01, start=in_flight), waiting)
+
+
+async def enter(door: Admission, deadline: float) -> None:
+    """As the front does it."""
+    if not door.enter_at_once():
+        await door.wait(deadline)
 
 
 def later() -> float:
@@ -26,10 +34,10 @@ def test_a_turn_goes_to_whoever_waited_longest() -> None:
     async def story() -> list[str]:
         order: list[str] = []
         door = admission(1)
-        await door.enter(later())
+        await enter(door, later())
 
         async def caller(name: str) -> None:
-            await door.enter(later())
+            await enter(door, later())
             order.append(name)
             door.leave()
 
@@ -46,9 +54,9 @@ def test_a_turn_goes_to_whoever_waited_longest() -> None:
 def test_a_full_queue_refuses_and_says_when_to_come_back() -> None:
     async def story() -> None:
         door = admission(1, waiting=0)
-        await door.enter(later())
+        await enter(door, later())
         with pytest.raises(Overloaded) as refused:
-            await door.enter(later())
+            await enter(door, later())
         assert refused.value.retry_after_s is not None
         assert door.shed == 1
 
@@ -59,11 +67,11 @@ def test_whoever_cannot_be_in_time_is_refused_instead_of_queued() -> None:
     async def story() -> None:
         door = admission(1, waiting=100)
         door.limit.latency_s = 10.0
-        await door.enter(later())
+        await enter(door, later())
         with pytest.raises(Overloaded):
-            await door.enter(later())
+            await enter(door, later())
         with pytest.raises((Overloaded, DeadlineExceeded)):
-            await door.enter(monotonic() - 1)
+            await enter(door, monotonic() - 1)
         assert door.waiting == 0
 
     asyncio.run(story())
@@ -72,12 +80,12 @@ def test_whoever_cannot_be_in_time_is_refused_instead_of_queued() -> None:
 def test_a_caller_whose_patience_ends_leaves_no_trace() -> None:
     async def story() -> None:
         door = admission(1)
-        await door.enter(later())
+        await enter(door, later())
         with pytest.raises(Overloaded):
-            await door.enter(later())  # nobody ever leaves, so the short patience ends
+            await enter(door, later())  # nobody ever leaves, so the short patience ends
         assert (door.in_flight, door.waiting) == (1, 0)
         door.leave()
-        await door.enter(later())
+        await enter(door, later())
         assert door.in_flight == 1
 
     asyncio.run(story())
@@ -86,8 +94,8 @@ def test_a_caller_whose_patience_ends_leaves_no_trace() -> None:
 def test_a_caller_that_is_cancelled_while_waiting_gives_its_place_back() -> None:
     async def story() -> None:
         door = admission(1)
-        await door.enter(later())
-        waiting = asyncio.create_task(door.enter(later()))
+        await enter(door, later())
+        waiting = asyncio.create_task(enter(door, later()))
         await asyncio.sleep(0)
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -125,6 +133,24 @@ def test_with_the_back_end_jammed_the_rest_is_refused_and_health_and_metrics_ans
     assert {answer.status for answer in answers} == {200, 503}
     assert sum(answer.status == 200 for answer in answers) <= 4
     assert all("retry-after" in answer.headers for answer in answers if answer.status == 503)
+
+
+def test_a_caller_that_leaves_the_queue_takes_its_work_along(jammed: tuple[Caller, Gate]) -> None:
+    caller, gate = jammed
+    with ThreadPoolExecutor(2) as callers:
+        stuck = [callers.submit(caller.classify, RED) for _ in range(2)]
+        until(lambda: b"gateway_in_flight 2.0" in caller.ask("/metrics").body)
+        with caller.connect() as leaving:
+            leaving.sendall(head(length=len(RED)) + RED)
+            until(lambda: b"gateway_waiting 1.0" in caller.ask("/metrics").body)
+        until(lambda: frozenset(["", "other", "CANCELLED"]) in samples(caller, "gateway_requests_total"))
+        assert b"gateway_waiting 0.0" in caller.ask("/metrics").body
+        gate.open.set()
+        assert [future.result().status for future in stuck] == [200, 200]
+
+    counted = samples(caller, "gateway_requests_total")
+    assert counted[frozenset(["colors", "1", "classify", "raw", "OK"])] == 2
+    assert b"gateway_in_flight 0.0" in caller.ask("/metrics").body
 
 
 def test_after_the_jam_everything_is_as_before(jammed: tuple[Caller, Gate]) -> None:

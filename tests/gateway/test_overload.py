@@ -12,6 +12,7 @@ from serving.errors import ServingError
 from serving.gateway import admission
 from serving.gateway.admission import Admission
 from serving.gateway.limit import AdaptiveLimit
+from tests.gateway.test_admission import enter
 
 TAKES_S = 0.025
 CAPACITY = 1 / TAKES_S
@@ -46,7 +47,7 @@ class BackEnd:
     async def ask(self) -> None:
         began = self.loop.now
         try:
-            await self.door.enter(began + 10)
+            await enter(self.door, began + 10)
         except ServingError:
             self.refused_s.append(self.loop.now - began)
             return
