@@ -4,6 +4,7 @@ The gateway calls the model server in process (`embedded.py`). Each of the two a
 `python -m serving.gateway` and `python -m serving.modelserver`.
 """
 
+import gc
 import logging
 import os
 import sys
@@ -82,6 +83,8 @@ def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: st
         gateway = Gateway(gateway_config, upstream)
 
         def announce() -> None:
+            gc.collect()
+            gc.freeze()  # what was loaded at start stays: collections need not walk it at every request
             for line in welcome(upstream, server, gateway, example_photo):
                 click.echo(line)
             click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops it.")
