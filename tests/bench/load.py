@@ -55,7 +55,8 @@ class Figures:
 
 def closed_loop(asks: Sequence[Ask], pid: int, seconds: float, *, warmup_s: float = 2.0) -> Figures:
     """Let every connection ask for so long; a warm-up before it is not counted."""
-    _spell(asks, warmup_s)
+    if warmup_s > 0:
+        _spell(asks, warmup_s)
     before, started = cpu_s(pid), time.perf_counter()
     latencies, failed = _spell(asks, seconds)
     return Figures(len(latencies), failed, time.perf_counter() - started, latencies, cpu_s(pid) - before)
