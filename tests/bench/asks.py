@@ -23,7 +23,7 @@ TIMEOUT_S = 30.0
 
 
 class HttpAsk:
-    """A connection of its own that posts the bodies in turn; it is opened anew after a failure."""
+    """A connection of its own that posts the bodies in turn; opened anew after a failure, or if the server closes it."""
 
     def __init__(self, address: str, path: str, kind: str, bodies: Sequence[bytes]) -> None:
         host, _, port = address.rpartition(":")
@@ -39,12 +39,13 @@ class HttpAsk:
                 self._socket = socket.create_connection(self._address, TIMEOUT_S)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._socket.sendall(next(self._turn))
-            status, body = _answer(self._socket)
+            status, body, kept = _answer(self._socket)
         except (OSError, ValueError, RuntimeError) as error:
             self.close()
             raise RuntimeError(f"no answer: {error!r}") from error
-        if status != 200:
+        if status != 200 or not kept:
             self.close()
+        if status != 200:
             raise RuntimeError(f"{status}: {body[:200]!r}")
 
     def close(self) -> None:
@@ -54,8 +55,8 @@ class HttpAsk:
             self._socket = None
 
 
-def _answer(connection: socket.socket) -> tuple[int, bytes]:
-    """Status and body of an answer that says how long it is."""
+def _answer(connection: socket.socket) -> tuple[int, bytes, bool]:
+    """Status and body of an answer that says how long it is, and whether the connection is kept."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
         data += _received(connection)
@@ -64,7 +65,7 @@ def _answer(connection: socket.socket) -> tuple[int, bytes]:
     body = data[end + 4 :]
     while len(body) < length:
         body += _received(connection)
-    return int(head.split(b" ", 2)[1]), body
+    return int(head.split(b" ", 2)[1]), body, b"connection: close" not in head
 
 
 def _received(connection: socket.socket) -> bytes:

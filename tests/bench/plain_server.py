@@ -2,8 +2,8 @@
 
     python -m tests.bench.plain_server VERSION_FOLDER
 
-The gateway is compared with it. Werkzeug's own threaded server runs it, one thread a connection, since
-Flask brings that along; nearly all of its CPU is TensorFlow's and Pillow's, whatever the server.
+The gateway is compared with it. Werkzeug's own threaded server runs it, one thread and one connection a request,
+since Flask brings that along; nearly all of its CPU is TensorFlow's and Pillow's, whatever the server.
 """
 
 import io
@@ -20,10 +20,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from tests.bench.models import PLAIN_READY, SIDE
 
 
-class KeptConnections(WSGIRequestHandler):
-    """Without a line a request; connections are kept, as the gateway keeps them."""
-
-    protocol_version = "HTTP/1.1"
+class Quiet(WSGIRequestHandler):
+    """Without a line a request."""
 
     def log_request(self, *_arguments: Any) -> None:
         """Say nothing."""
@@ -48,7 +46,7 @@ def application(folder: Path) -> Flask:
 
 def main(folder: Path) -> None:
     """Serve until killed."""
-    server = make_server("127.0.0.1", 0, application(folder), threaded=True, request_handler=KeptConnections)
+    server = make_server("127.0.0.1", 0, application(folder), threaded=True, request_handler=Quiet)
     print(f"{PLAIN_READY}{server.host}:{server.port}", flush=True)
     server.serve_forever()
 
