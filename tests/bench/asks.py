@@ -23,7 +23,7 @@ TIMEOUT_S = 30.0
 
 
 class HttpAsk:
-    """A connection of its own that posts the bodies in turn; opened anew after a failure, or if the server closes it."""
+    """A connection of its own that posts the bodies in turn; opened anew once it is closed or has failed."""
 
     def __init__(self, address: str, path: str, kind: str, bodies: Sequence[bytes]) -> None:
         host, _, port = address.rpartition(":")
