@@ -4,6 +4,7 @@ End-to-end tests and benchmarks share this room; it knows what `python -m servin
 what the kernel says of a process, and nothing of models.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -56,10 +57,8 @@ def slipway(
     """Run `python -m serving` on a folder of models until the block ends, then SIGTERM."""
     command = [sys.executable, "-m", "serving", "--models", str(models), *PORTS, *options]
     begun = time.monotonic()
-    with following(command, "Ready", timeout_s=timeout_s, stderr=subprocess.DEVNULL if quiet else None) as (
-        process,
-        lines,
-    ):
+    stderr = subprocess.DEVNULL if quiet else None
+    with following(command, "Ready", timeout_s=timeout_s, stderr=stderr, env=env) as (process, lines):
         ready_s = time.monotonic() - begun
         found = addresses(lines)
         yield Slipway(process, found["Gateway"], found["gRPC"], found["REST"], ready_s, lines)
@@ -72,13 +71,28 @@ def addresses(lines: Sequence[str]) -> dict[str, str]:
 
 @contextmanager
 def following(
-    command: Sequence[str], ready: str, *, timeout_s: float = 90, cwd: Path = CHECKOUT, stderr: int | None = None
+    command: Sequence[str],
+    ready: str,
+    *,
+    timeout_s: float = 90,
+    cwd: Path = CHECKOUT,
+    stderr: int | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
     """Run a server until the block ends, then SIGTERM; entered at the first line of stdout that has `ready` in it.
 
-    Yields the process and all lines that it has printed so far.
+    Yields the process and all lines that it has printed so far. It runs in a process group of its own,
+    so that what it started ends with it; `env` is added to this process's environment.
     """
-    process = subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=stderr, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+        start_new_session=True,
+    )
     lines: list[str] = []
     is_ready = threading.Event()
     reader = threading.Thread(target=_read, args=(process, lines, ready, is_ready), daemon=True)
@@ -88,15 +102,19 @@ def following(
             raise RuntimeError(f"{' '.join(command)} did not become ready:\n" + "\n".join(lines))
         yield process, lines
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _end(process)
         reader.join(5)
         if process.stdout is not None:
             process.stdout.close()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    for number, wait_s in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(wait_s)
+            return
 
 
 def _read(process: subprocess.Popen[str], lines: list[str], ready: str, is_ready: threading.Event) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import shlex
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from serving import repository
-from tests.processes import CHECKOUT, PORTS, addresses, following
+from tests.processes import CHECKOUT, PORTS, addresses, following, free_port
 
 README = (CHECKOUT / "README.md").read_text()
 COMMANDS: list[str] = re.findall(r"^ {4}((?:make|curl|\.venv/bin/python) .*?)(?: +# .*)?$", README, re.MULTILINE)
@@ -129,7 +128,7 @@ def test_a_recipe_trains_on_folders_of_pictures(newcomer: Newcomer) -> None:
 
 
 def test_model_server_and_gateway_run_apart(newcomer: Newcomer) -> None:
-    ports = [_free_port(), _free_port()]
+    ports = [free_port(), free_port()]
     server = newcomer.command(".venv/bin/python -m serving.modelserver", **{"8501": str(ports[1])})
     gateway = newcomer.command(
         ".venv/bin/python -m serving.gateway", **{addresses(newcomer.printed)["gRPC"]: f"127.0.0.1:{ports[0]}"}
@@ -143,13 +142,6 @@ def test_model_server_and_gateway_run_apart(newcomer: Newcomer) -> None:
             url = next(line.split()[2].rstrip(",") for line in lines if line.startswith("gateway on"))
             with urllib.request.urlopen(f"{url}/v1/models/shapes_cnn", timeout=10) as answer:
                 assert json.load(answer)["card"]["name"] == "shapes_cnn"
-
-
-def _free_port() -> int:
-    """One that nobody listens on; these two commands have no way to take a port of the system's choice."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_make_test_runs_every_test(newcomer: Newcomer) -> None:
