@@ -96,7 +96,6 @@ def test_the_clients_ask_as_the_readme_says(newcomer: Newcomer) -> None:
     assert "AVAILABLE" in newcomer.run(newcomer.command(".venv/bin/python -m clients status") + server)
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras, while it saves
 def test_a_teams_own_keras_model_is_imported_and_served_at_once(newcomer: Newcomer) -> None:
     import keras
 
