@@ -48,7 +48,7 @@ def address(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 described = schemathesis.openapi.from_path(PAGES / "openapi.json")
 
 
-@described.parametrize()
+@described.parametrize()  # type: ignore[untyped-decorator, unused-ignore]
 @settings(
     max_examples=40,
     deadline=None,
