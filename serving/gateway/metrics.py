@@ -72,51 +72,31 @@ class GatewayMetrics:
     """All metrics of one gateway, in a registry of its own."""
 
     def __init__(self) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        version = ["model", "version"]
-        self._requests = Family(
-            Counter("gateway_requests", "Answers sent.", [*version, "route", "kind", "code"], registry=registry)
-        )
-        self._stages = Family(
-            Histogram(
-                "gateway_stage_seconds",
-                "Time of each stage of a request, and of all together.",
-                ["model", "version", "stage"],
-                buckets=SECONDS,
-                registry=registry,
-            )
-        )
-        self._items = Family(Counter("gateway_items", "Pictures and texts answered.", version, registry=registry))
-        self._bytes = Family(
-            Histogram("gateway_body_bytes", "Size of bodies.", ["route"], buckets=KILOBYTES, registry=registry)
-        )
-        self._retried = Counter(
-            "gateway_retired_version_retries", "Asked again, a version had gone.", registry=registry
-        )
-        self._labels = Family(Counter("gateway_predictions", "First labels.", [*version, "label"], registry=registry))
-        self._confidence = Family(
-            Histogram("gateway_confidence", "First probability.", version, buckets=SHARES, registry=registry)
-        )
-        self._anomalies = Family(
-            Counter(
-                "gateway_anomalies", "Answers less sure than the card's threshold allows.", version, registry=registry
-            )
-        )
-        self._brightness = Family(
-            Histogram("gateway_picture_brightness", "Mean of 0 to 1.", version, buckets=SHARES, registry=registry)
-        )
-        self._sides = Family(
-            Counter("gateway_canary_requests", "Where a canary is tried.", ["model", "side"], registry=registry)
-        )
-        self._shadowed = Family(
-            Counter("gateway_shadow_items", "Items for a shadow version.", [*version, "outcome"], registry=registry)
-        )
-        self._samples = Family(
-            Counter("gateway_samples", "Requests sampled for labelling.", ["outcome"], registry=registry)
-        )
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        count, spread, version = self._count, self._spread, ["model", "version"]
+        self._requests = count("gateway_requests", "Answers sent.", [*version, "route", "kind", "code"])
+        stages = "Time of each stage of a request, and of all together."
+        self._stages = spread("gateway_stage_seconds", stages, [*version, "stage"], SECONDS)
+        self._items = count("gateway_items", "Pictures and texts answered.", version)
+        self._bytes = spread("gateway_body_bytes", "Size of bodies.", ["route"], KILOBYTES)
+        retried = "Asked again, a version had gone."
+        self._retried = Counter("gateway_retired_version_retries", retried, registry=self.registry)
+        self._labels = count("gateway_predictions", "First labels.", [*version, "label"])
+        self._confidence = spread("gateway_confidence", "First probability.", version, SHARES)
+        self._anomalies = count("gateway_anomalies", "Answers less sure than the card's threshold allows.", version)
+        self._brightness = spread("gateway_picture_brightness", "Mean of 0 to 1.", version, SHARES)
+        self._sides = count("gateway_canary_requests", "Where a canary is tried.", ["model", "side"])
+        self._shadowed = count("gateway_shadow_items", "Items for a shadow version.", [*version, "outcome"])
+        self._samples = count("gateway_samples", "Requests sampled for labelling.", ["outcome"])
         self._seen: dict[tuple[str, str], None] = {}
+
+    def _count(self, name: str, text: str, labels: list[str]) -> Family[Counter]:
+        return Family(Counter(name, text, labels, registry=self.registry))
+
+    def _spread(self, name: str, text: str, labels: list[str], buckets: Sequence[float]) -> Family[Histogram]:
+        return Family(Histogram(name, text, labels, buckets=buckets, registry=self.registry))
 
     def watch(self, name: str, text: str, read: Callable[[], float], *, grows: bool = False) -> None:
         """Show a number that lives elsewhere, read whenever the page is; `grows` makes it a counter."""
