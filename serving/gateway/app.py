@@ -6,6 +6,8 @@ except admission. Failures become answers here and nowhere else.
 """
 
 import logging
+from collections.abc import Callable
+from typing import Any
 
 from flask import Flask, Response, after_this_request, request
 from werkzeug.exceptions import HTTPException
@@ -35,9 +37,17 @@ ROUTES = {
 """Endpoint to the route's name in metrics and logs; the others are pages."""
 
 
+class Application(Flask):
+    """Flask, told once that nothing here is async instead of finding it out for every function of every request."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as it is."""
+        return func
+
+
 def create_app(config: GatewayConfig, upstream: Upstream, ready_made: Services | None = None) -> Flask:
     """The application; `ready_made` services are shared with whoever made them."""
-    app = Flask("serving.gateway", static_folder=None)
+    app = Application("serving.gateway", static_folder=None)
     attach(app, ready_made or build(config, upstream))
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.url_map.strict_slashes = False
