@@ -27,7 +27,7 @@ class Progress:
 
     def say(self, sentence: str) -> None:
         """Print one line that stays."""
-        self.console.print(sentence, markup=False)
+        self.console.print(sentence, markup=False, soft_wrap=True)
 
     @contextlib.contextmanager
     def steps(self, what: str, total: int) -> Iterator[Advance]:
@@ -59,4 +59,4 @@ class _Lines:
             passed = now - self._started
             left = passed / max(self._done, 1) * max(self._total - self._done, 0)
             line = f"{self._what}: {self._done} of {self._total}, {passed:.0f} s, {left:.0f} s left  {note}"
-            self._console.print(line.rstrip(), markup=False)
+            self._console.print(line.rstrip(), markup=False, soft_wrap=True)
