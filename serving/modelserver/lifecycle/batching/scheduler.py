@@ -91,7 +91,7 @@ class Queue:
         self.batches[-1].add(piece)
 
     def due(self) -> float:
-        """When the first batch is to run, in time.monotonic() seconds; -inf for now."""
+        """When the first batch is to run, in time.monotonic() seconds; -inf: at once."""
         first = self.batches[0]
         if len(self.batches) > 1 or first.rows >= self._most:
             return float("-inf")
