@@ -10,10 +10,12 @@ MODELS ?= models
 PORTS ?= --http-port 8080 --grpc-port 8500 --rest-port 8501
 SERVING := gateway modelserver openvino training
 EVERYTHING := $(SERVING) tfds load dev
+SAMPLES := shapes_cnn shapes_mobilenet sample_reviews
+SPACE := $(subst ,, )
 
-.PHONY: serve install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-swaps
+.PHONY: serve samples install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-swaps
 
-serve: $(VENV)/.serving $(MODELS)/.samples
+serve: $(VENV)/.serving samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
 
 install: $(VENV)/.everything
@@ -54,12 +56,18 @@ bench-swaps: $(VENV)/.everything
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
-# Models are trained only where there are none, so a second start never imports TensorFlow.
-$(MODELS)/.samples: | $(VENV)/.serving
-	@if [ -z "$$(ls -d $(MODELS)/*/[0-9]* 2>/dev/null)" ]; then \
-	  echo "No models yet: training three small ones on built-in samples, once."; \
-	  $(RUN) -m training train shapes_cnn shapes_mobilenet sample_reviews --models $(MODELS); fi
-	$(RUN) -m training.sample_files $@
+# Samples are trained only where there are no other models, each only once: a second start never imports
+# TensorFlow, and a training that was broken off goes on where it stopped.
+samples: | $(VENV)/.serving
+	@others=$$(ls -d $(MODELS)/*/[0-9]* 2>/dev/null | grep -vE '/($(subst $(SPACE),|,$(SAMPLES)))/'); \
+	for name in $(SAMPLES); do \
+	  if [ -z "$$others" ] && ! ls -d $(MODELS)/$$name/[0-9]* >/dev/null 2>&1; then missing="$$missing $$name"; fi; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Training small models on built-in samples, once:$$missing"; \
+	  $(RUN) -m training train $$missing --models $(MODELS) || exit $$?; \
+	fi; \
+	[ -e $(MODELS)/.samples ] || $(RUN) -m training.sample_files $(MODELS)/.samples
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

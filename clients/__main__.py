@@ -84,12 +84,17 @@ def classify(pictures: tuple[str, ...], **given: Any) -> None:
 @_options(_ASKING)
 def review(texts: tuple[str, ...], **given: Any) -> None:
     """Say what each of TEXTS is; - stands for the lines of stdin."""
-    items = [line for text in texts for line in (sys.stdin.read().splitlines() if text == STDIN else [text])]
+    items = [line for text in texts for line in (_lines() if text == STDIN else [text])]
 
     def ask(client: Client, left: Sequence[str]) -> Iterable[Outcome]:
         return client.review_each(left, given["model"], version=given["version"], top=given["top"])
 
     sys.exit(_run(items, ask, given))
+
+
+def _lines() -> list[str]:
+    """Of stdin; only a line's end ends a line, whatever else str.splitlines() takes for one."""
+    return [line.rstrip("\r\n") for line in sys.stdin]
 
 
 @main.command()

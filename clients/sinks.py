@@ -31,6 +31,11 @@ class Sink(Protocol):
         """Print what is still kept."""
 
 
+def _shown(item: str) -> str:
+    """A file name as UTF-8 can say it; bytes that are none are written as escapes."""
+    return item.encode("utf-8", "backslashreplace").decode()
+
+
 class JsonLines:
     """One object a line: the item's name, the best label, and the others under `top`."""
 
@@ -39,7 +44,7 @@ class JsonLines:
 
     def add(self, item: str, answer: Classification) -> None:
         """Write one line, at once."""
-        self._file.write(json.dumps({"item": item} | answer.as_json(), ensure_ascii=False) + "\n")
+        self._file.write(json.dumps({"item": item} | answer.as_json(), ensure_ascii=not item.isprintable()) + "\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -57,7 +62,7 @@ class Csv:
 
     def add(self, item: str, answer: Classification) -> None:
         """Write one row, at once."""
-        self._writer.writerow((item, answer.label, answer.probability, answer.model, answer.version))
+        self._writer.writerow((_shown(item), answer.label, answer.probability, answer.model, answer.version))
         self._file.flush()
 
     def close(self) -> None:
@@ -72,7 +77,7 @@ class Tabbed:
 
     def add(self, item: str, answer: Classification) -> None:
         """Write one line, at once."""
-        self._file.write(f"{item}\t{answer.label}\t{answer.probability:.4f}\n")
+        self._file.write(f"{_shown(item)}\t{answer.label}\t{answer.probability:.4f}\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ Hidden files and folders (names that begin with a dot) are not looked at.
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class ClassFolders:
             digests = pool.map(self._digest, names)
             whole = hashlib.sha256()
             for name, digest in zip(names, digests, strict=True):
-                whole.update(f"{name}\0{digest}\n".encode())
+                whole.update(os.fsencode(name) + f"\0{digest}\n".encode())
         return whole.hexdigest()
 
     def read(self) -> RawData:

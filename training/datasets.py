@@ -5,6 +5,7 @@
 The command line and the tests come in here; what a source is, says `sources.py`.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,4 +103,8 @@ def load(
         ServingError: the data will not do; the sentence says why and what to do.
         OSError: the disk is full or the cache cannot be written.
     """
-    return prepared(source, spec, cache, progress, lambda found: check_labels(found, labels, network))
+    data = prepared(source, spec, cache, progress, lambda found: check_labels(found, labels, network))
+    if data.unreadable:  # said even to who wants no progress: the figures are not of all the data
+        where = data.folder / "unreadable.txt"
+        print(f"{len(data.unreadable)} examples cannot be read and are left out: {where}", file=sys.stderr)
+    return data

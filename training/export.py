@@ -83,8 +83,9 @@ def publish(candidate: Candidate, models: Path, *, trial: bool = False) -> Publi
 
 def _write(candidate: Candidate, folder: Path, number: int) -> tuple[ModelCard, tuple[str, ...]]:
     """Everything of a version, card last."""
-    roles = saved_model_writer.write(candidate.model, candidate.input, folder)
-    warmup_writer.write(folder, candidate.name, candidate.input, roles)
+    with saved_model_writer.disk_errors():
+        roles = saved_model_writer.write(candidate.model, candidate.input, folder)
+        warmup_writer.write(folder, candidate.name, candidate.input, roles)
     card = _first_card(candidate, number, roles)
     _write_card_file(folder, card)
     found = parity.compare(folder, card, _answering(candidate.model), candidate.batches, candidate.originals)

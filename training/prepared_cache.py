@@ -142,7 +142,7 @@ def _prepare(raw: RawData, spec: ImageInput | TextInput, aside: Path, progress: 
     index = _index(raw, lengths, unreadable)
     index["originals"] = _copy_originals(raw, {name for name, _ in index["splits"]["validation"]}, aside)
     (aside / "index.json").write_text(json.dumps(index))
-    (aside / "unreadable.txt").write_text("".join(line + "\n" for line in unreadable))
+    (aside / "unreadable.txt").write_text("".join(line + "\n" for line in unreadable), errors="backslashreplace")
 
 
 def _values(
@@ -194,7 +194,7 @@ def _read_originals(folder: Path, sizes: Sequence[int]) -> tuple[bytes, ...]:
 def _judge(unreadable: Sequence[str], total: int, list_file: Path) -> None:
     if len(unreadable) <= _MOST_UNREADABLE * total:
         return
-    list_file.write_text("".join(line + "\n" for line in unreadable))
+    list_file.write_text("".join(line + "\n" for line in unreadable), errors="backslashreplace")
     raise BadInput(
         f"{len(unreadable)} of {total} examples cannot be read, which is more than 1 %: "
         f"mend or remove them, {list_file} names each; the first is {unreadable[0]}"

@@ -5,6 +5,9 @@ it (a tf.Module around the model hides its variables from OpenVINO, Keras' Expor
 twice). `export.py` calls this, measures the result and writes the card into it last.
 """
 
+import contextlib
+import errno
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +25,17 @@ IMAGE_SIGNATURES = {"default": "serving_default", "encoded": "encoded", "card": 
 TEXT_SIGNATURES = {"default": "serving_default", "prepared": "prepared", "card": "card"}
 STRING_SIGNATURES = {"default": "serving_default", "card": "card"}
 """Role to signature name, for the card; the last are of a model that takes strings by itself."""
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raise TensorFlow's file errors as Python's, which whoever called can explain."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError as error:
+        raise OSError(errno.ENOSPC, error.message) from error
+    except tf.errors.OpError as error:
+        raise OSError(errno.EIO, error.message) from error
 
 
 def write(model: Any, spec: ImageInput | TextInput, folder: Path) -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from serving import repository
 from serving.card import Dataset, ModelCard, Quality
@@ -64,8 +65,6 @@ def train(order: Order, progress: Progress) -> Outcome:
     repository.check_name(order.name or recipe.name)  # before the work, not after it
     source = datasets.open_source(recipe.source, order.choice)
     data = _load(recipe, source, order, progress)
-    if data.unreadable:
-        progress.say(f"{len(data.unreadable)} examples cannot be read and are left out: {data.folder}/unreadable.txt")
     keras.utils.set_random_seed(order.seed)
     model = recipe.build(_context(order, data))
     check_outputs(model, data.labels, recipe.name)
@@ -201,13 +200,13 @@ def evaluate(question: Question, progress: Progress) -> tuple[ModelCard, Quality
     folder, card = find_card(question.models, question.name, question.version)
     spec = question.recipe.source if question.recipe else datasets.unknown_source(card.dataset.name)
     source = datasets.open_source(spec, question.choice)
-    data = datasets.load(
-        source, card.input, network=card.name, labels=card.labels, cache=question.cache, progress=progress
-    )
+    labels = tuple(sorted(card.labels))  # as data has them; an imported model may have another order
+    data = datasets.load(source, card.input, network=card.name, labels=labels, cache=question.cache, progress=progress)
     with progress.steps("Testing", len(data.test)) as advance:
         answers = parity.serve(folder, fit.batches_of(data.test, card.input), card)
         advance(len(data.test))
-    return card, quality.measure(answers, data.test.labels)
+    places = np.array([card.labels.index(label) for label in data.labels], np.int32)
+    return card, quality.measure(answers, places[data.test.labels])
 
 
 def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:

@@ -6,6 +6,7 @@ the test split of a data set is the same in every run, whatever its seed.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -67,7 +68,7 @@ class Source(Protocol):
 def by_label(examples: Iterable[RawExample]) -> dict[str, list[RawExample]]:
     """The examples of each label, labels sorted, each in a fixed order that looks shuffled."""
     groups: dict[str, list[RawExample]] = {}
-    for example in sorted(examples, key=lambda one: (hashlib.sha256(one.name.encode()).digest(), one.name)):
+    for example in sorted(examples, key=lambda one: (hashlib.sha256(os.fsencode(one.name)).digest(), one.name)):
         groups.setdefault(example.label, []).append(example)
     return dict(sorted(groups.items()))
 

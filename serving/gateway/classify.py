@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.card import ModelCard
-from serving.errors import DeadlineExceeded, NotFound, ServingError
+from serving.errors import DeadlineExceeded, NoCard, NotFound, ServingError
 from serving.gateway.bodies import Body, Item
 from serving.gateway.documents import Prediction, Ranked
 from serving.gateway.exchange import Exchange
@@ -59,11 +59,11 @@ def classify(question: Question, read: ReadBody, upstream: Upstream, exchange: E
         BadInput, BadItem, DeadlineExceeded: by `read` and `prepare`.
         ServingError: whatever the upstream says to the prediction.
     """
-    card = upstream.card(question.model, question.version, exchange.deadline, label=question.label)
     try:
+        card = upstream.card(question.model, question.version, exchange.deadline, label=question.label)
         return _ask(question, card, read(card), upstream, exchange)
-    except NotFound:
-        if question.version is not None:
+    except (NotFound, NoCard) as error:
+        if question.version is not None or (isinstance(error, NoCard) and not question.may_fall_back):
             raise
         label = None if question.may_fall_back else question.label
         newest = upstream.card(question.model, None, exchange.deadline, label=label)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from threading import Lock
 from time import monotonic
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from serving.errors import NotFound, Unavailable
 
@@ -38,15 +38,13 @@ class Fresh(Generic[V]):
         entry, now = self._entries.get(key), monotonic()
         if entry is not None and now - entry.at < self._fresh_s:
             return _opened(entry)
-        if entry is None:
+        if entry is None or now - entry.at > self._stale_s:
             return _opened(self._load(key, load))
         if not self._loading.acquire(blocking=False):
             return _opened(entry)
         try:
             return _opened(self._load(key, load))
         except Unavailable:
-            if now - entry.at > self._stale_s:
-                raise
             return _opened(entry)
         finally:
             self._loading.release()
@@ -55,6 +53,12 @@ class Fresh(Generic[V]):
         """Load it anew next time."""
         with self._lock:
             self._entries.pop(key, None)
+
+    def forget_all(self, matches: Callable[[Any], bool]) -> None:
+        """Load anew what has a key that matches."""
+        with self._lock:
+            for key in [key for key in self._entries if matches(key)]:
+                del self._entries[key]
 
     def _load(self, key: Hashable, load: Callable[[], V]) -> _Entry[V]:
         try:

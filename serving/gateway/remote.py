@@ -71,7 +71,7 @@ class RemoteUpstream:
         try:
             return _outputs(self.channel.call(self._predict, request, deadline))
         except NotFound:
-            self._versions.forget(model)
+            self._moved(model)
             raise
 
     def card(
@@ -83,11 +83,21 @@ class RemoteUpstream:
         elif version is None:
             version = self._newest(model, deadline)
         chosen = version
-        card = self._cards.get((model, chosen), lambda: self._asked_card(model, chosen, deadline))
+        try:
+            card = self._cards.get((model, chosen), lambda: self._asked_card(model, chosen, deadline))
+        except NotFound:  # it may be there a moment from now: never remembered
+            self._cards.forget((model, chosen))
+            self._moved(model)
+            raise
         if card is None:
             raise NoCard(f"version {chosen} of {model} carries no card")
         self._names.setdefault(model)
         return card
+
+    def _moved(self, model: str) -> None:
+        """A version or label of the model was not where it was thought to be: look anew."""
+        self._versions.forget(model)
+        self._labels.forget_all(lambda key: key[0] == model)
 
     def models(self) -> list[ModelStatus]:
         """Those configured and those asked for by name so far."""

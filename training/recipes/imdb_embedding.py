@@ -69,7 +69,9 @@ RECIPE = Recipe(
     summary="film reviews, positive or negative; the classic averaged word embeddings",
     task="text_classification",
     input=TextInput(bits=20, length=_LENGTH),
-    source=SourceSpec(kind="archive", dataset="imdb", tfds_name="imdb_reviews"),
+    source=SourceSpec(
+        kind="archive", dataset="imdb", tfds_name="imdb_reviews", tfds_splits=("train[:90%]", "train[90%:]", "test")
+    ),
     labels=("neg", "pos"),
     build=build,
     epochs=12,

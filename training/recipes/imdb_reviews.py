@@ -9,7 +9,9 @@ RECIPE = Recipe(
     summary="film reviews, positive or negative; hashed word 1-3-grams weighted by Naive Bayes",
     task="text_classification",
     input=TextInput(bits=24, orders=3, unique=True),
-    source=SourceSpec(kind="archive", dataset="imdb", tfds_name="imdb_reviews"),
+    source=SourceSpec(
+        kind="archive", dataset="imdb", tfds_name="imdb_reviews", tfds_splits=("train[:90%]", "train[90%:]", "test")
+    ),
     labels=("neg", "pos"),
     build=ngram_network.build,
     finish=ngram_network.fold,

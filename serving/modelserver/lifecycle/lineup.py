@@ -68,12 +68,21 @@ class Lineup:
         unwanted = [version for version in self.versions.values() if version.number not in self.wanted]
         steps = Steps(drop=[version for version in unwanted if version.state is State.START])
         if not self.wanted or self._a_wanted_one_serves():
-            steps.retire = [version for version in unwanted if version.state is State.AVAILABLE]
+            held = self._held_by_labels()
+            steps.retire = [one for one in unwanted if one.state is State.AVAILABLE and one.number not in held]
         loading = [version for version in self.versions.values() if version.state is State.LOADING]
         if all(version.resting or version.called_off.is_set() for version in loading):
             waiting = (self.versions[number] for number in self.wanted)
             steps.load = next((version for version in waiting if version.state is State.START), None)
         return steps
+
+    def _held_by_labels(self) -> set[int]:
+        """Versions that a label of a labels.json still means, since the one that it shall mean is not available."""
+        if not self.wanted or self.settings.labels is not None:
+            return set()
+        ready = {version.number for version in self.available()}
+        moving = {label for label, number in self.desired_labels.items() if number not in ready}
+        return {self.labels[label] for label in moving if label in self.labels}
 
     def may_serve(self, version: Version) -> bool:
         """Whether a version that has just been loaded should serve: it is wanted, or better than nothing."""

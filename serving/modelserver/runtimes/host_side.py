@@ -12,11 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.card import ImageInput, ModelCard, TextInput
-from serving.errors import BadInput, ServingError
+from serving.errors import BadInput, ServingError, TooMuchToProcess
 from serving.modelserver.runtimes import arguments
 from serving.modelserver.runtimes.protocol import Signature, Tensors
 from serving.preprocess import image, text
 from serving.wire import dtypes
+
+MOST_PIXEL_BYTES = 256 * 2**20
+"""Decoded pictures of one call: a small request can hold very many tiny files."""
 
 Runner = Callable[[Tensors, Collection[str] | None], dict[str, NDArray[Any]]]
 """LoadedModel.run for one signature."""
@@ -75,11 +78,16 @@ def _card(signature: Signature, card: ModelCard) -> Runner:
 
 def _encoded(signature: Signature, pixels: str, spec: ImageInput, compute: Runner) -> Runner:
     """Whole picture files, decoded here."""
-    asked = _sole(signature)
+    asked, size = _sole(signature), spec.height * spec.width * spec.channels
 
     def run(inputs: Tensors, outputs: Collection[str] | None) -> dict[str, NDArray[Any]]:
         arguments.check(signature, inputs)
         files = _row_of(inputs, asked)
+        if len(files) * size > MOST_PIXEL_BYTES:
+            most = MOST_PIXEL_BYTES // size
+            raise TooMuchToProcess(
+                f"{asked} holds {len(files)} pictures, at most {most} are taken: send several requests"
+            )
         batch = np.empty((len(files), spec.height, spec.width, spec.channels), np.uint8)
         for place, data in enumerate(files):
             try:
