@@ -89,6 +89,13 @@ def test_reviews_come_as_arguments_or_lines(servers: Servers) -> None:
     assert labels == [["pos", "neg"], ["pos", "neg"]]
 
 
+def test_only_the_end_of_a_line_ends_a_review(servers: Servers) -> None:
+    lines = "a good film\u2028and\x0bgreat\nawful\n".encode()
+    done = run("review", "-", "--url", servers.gateway, "--json", stdin=lines)
+
+    assert [json.loads(line)["label"] for line in done.stdout.split("\n") if line] == ["pos", "neg"]
+
+
 def test_a_run_carries_on_where_the_last_one_stopped(door: tuple[str, ...], photos: Path, tmp_path: Path) -> None:
     output = tmp_path / "answers.jsonl"
     run("classify", photos / "a.jpg", photos / "b.PNG", "--output", output, *door)

@@ -136,3 +136,30 @@ def test_a_label_of_a_folder_moves_only_once_its_version_is_available(base: Path
     go_on.set()
     wait_for(manager, {2: "AVAILABLE", 1: "END"})
     assert labelled(manager, "stable") == 2
+
+
+def test_a_label_keeps_its_version_serving_while_the_one_it_moves_to_is_loaded(
+    base: Path, manager_of: MakeManager
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def slow_second(folder: Path) -> Doubler:
+        if folder.name == "2":
+            begun.set()
+            assert go_on.wait(WAIT_S)
+        return load(folder)
+
+    for version in (1, 2, 3):
+        publish(base, version)
+    write_labels(base, '{"stable": 1}')
+    manager = manager_of(slow_second)
+    manager.configure([ModelSettings("m", base, labels=None)])
+    wait_for(manager, {3: "AVAILABLE", 1: "AVAILABLE"})
+    write_labels(base, '{"stable": 2}')
+    manager.look()
+
+    assert begun.wait(WAIT_S)
+    assert labelled(manager, "stable") == 1
+    go_on.set()
+    wait_for(manager, {3: "AVAILABLE", 2: "AVAILABLE", 1: "END"})
+    assert labelled(manager, "stable") == 2

@@ -15,6 +15,7 @@ from serving import repository
 from serving.card import CardError, ModelCard
 from serving.errors import BadInput, DataLoss, TooMuchToProcess, Unimplemented, UnsupportedKind
 from serving.modelserver.runtimes import choice
+from serving.modelserver.runtimes.host_side import MOST_PIXEL_BYTES
 from serving.modelserver.runtimes.protocol import RuntimeOptions
 from serving.preprocess import image, text
 from tests.modelserver.runtimes.conftest import Load, floats, strings
@@ -94,6 +95,13 @@ def test_a_bad_picture_in_a_batch_is_named_by_its_place(load_openvino: Load) -> 
         model.run("encoded", {"image_bytes": strings([picture("red"), picture("red")[:-40]])})
     with pytest.raises(UnsupportedKind, match=r"^image_bytes\[0\]: "):
         model.run("encoded", {"image_bytes": strings([b"<svg xmlns='http://www.w3.org/2000/svg'/>"])})
+
+
+def test_more_pictures_than_memory_allows_are_refused_before_any_is_opened(load_openvino: Load) -> None:
+    too_many = strings([b""] * (MOST_PIXEL_BYTES // (32 * 32 * 3) + 1))
+
+    with pytest.raises(TooMuchToProcess, match="send several requests"):
+        load_openvino("tiny_image").run("encoded", {"image_bytes": too_many})
 
 
 def test_no_pictures_have_no_answers(load_openvino: Load) -> None:
