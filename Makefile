@@ -9,7 +9,7 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashe
 MODELS ?= models
 PORTS ?= --http-port 8080 --grpc-port 8500 --rest-port 8501
 SERVING := gateway modelserver openvino training
-EVERYTHING := $(SERVING) tfds load dev
+EVERYTHING := $(SERVING) tfds otel load dev
 SAMPLES := shapes_cnn shapes_mobilenet sample_reviews
 SPACE := $(subst ,, )
 
