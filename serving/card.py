@@ -94,15 +94,36 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """Measured once on the test split; all but `confusion` and `examples` between 0 and 1 (`log_loss` in nats)."""
+    """Measured once on the test split; shares and errors are between 0 and 1. docs/quality.md has every formula."""
 
     examples: int
     accuracy: float
     macro_f1: float
     log_loss: float
+    """In nats."""
     calibration_error: float
+    """As served, after scaling by the temperature."""
     confusion: tuple[tuple[int, ...], ...]
     """Row: the true label; column: the answer; in the order of the card's labels."""
+    accuracy_low: float | None = None
+    accuracy_high: float | None = None
+    """The 95 % interval of the accuracy (Wilson)."""
+    recall: tuple[float, ...] = ()
+    """Share of each label's examples that were answered right, in the order of the card's labels."""
+    calibration_error_unscaled: float | None = None
+    """Before scaling by the temperature; None where nothing was scaled."""
+    calibration_floor: float | None = None
+    """What the calibration error of perfectly calibrated answers would be on so few examples."""
+    temperature: float | None = None
+    """The logarithms of the probabilities are divided by it, inside the graph."""
+    robustness: Mapping[str, float] = field(default_factory=dict)
+    """Damage done to the test examples to the accuracy on them."""
+    anomaly: Mapping[str, float] = field(default_factory=dict)
+    """Kind of foreign examples to the share of them that is flagged; `test` is the share of the test split."""
+    auroc: Mapping[str, float] = field(default_factory=dict)
+    """Kind of foreign examples to the probability that one of them scores higher than a test example."""
+    mean_confidence: float | None = None
+    """Of the first place; what the answers to real callers are compared with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +154,7 @@ class ModelCard:
     quality: Quality | None = None
     """None where nothing was measured (an imported model without a test set)."""
     anomaly_threshold: float | None = None
+    """A score of the output `anomaly` above it is flagged; None where the version has no such output."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every file of the version but this one; empty in the `card` signature, which is one of them."""
     parity: tuple[Parity, ...] = ()
@@ -183,13 +205,17 @@ def _fields_of(document: dict[str, Any]) -> dict[str, Any]:
     given["input"] = _part(_INPUTS[document["input"]["kind"]], document["input"])
     given["dataset"] = _part(Dataset, document["dataset"])
     if document.get("quality") is not None:
-        given["quality"] = _part(Quality, document["quality"] | {"confusion": _rows(document["quality"]["confusion"])})
+        given["quality"] = _quality(document["quality"])
     given["parity"] = tuple(_part(Parity, entry) for entry in document.get("parity", ()))
     return given | {name: tuple(given[name]) for name in ("labels", "allowed_precisions") if name in given}
 
 
-def _rows(matrix: list[list[int]]) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(row) for row in matrix)
+def _quality(document: Mapping[str, Any]) -> Quality:
+    lists = {
+        "confusion": tuple(tuple(row) for row in document["confusion"]),
+        "recall": tuple(document.get("recall", ())),
+    }
+    return _part(Quality, {**document, **lists})
 
 
 def _known(kind: type, document: Mapping[str, Any]) -> dict[str, Any]:
