@@ -37,6 +37,7 @@ def measure(probabilities: NDArray[Any], labels: NDArray[Any]) -> Quality:
         log_loss=float(-np.log(right).mean()),
         calibration_error=_calibration_error(wide.max(axis=1), said == labels),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        mean_confidence=float(wide.max(axis=1).mean()),
     )
 
 

@@ -11,7 +11,7 @@ import faulthandler
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from threading import Event, Thread
 from time import monotonic
 
@@ -52,6 +52,9 @@ class Health:
         )
         self.draining = False
         self.workers_stuck: Callable[[], bool] = lambda: False
+        self.looked: Callable[[Mapping[str, bool]], None] = lambda available: None
+        """Told after every look which models answer."""
+        self._names: set[str] = set(config.models)
 
     def start(self) -> None:
         """Begin to look."""
@@ -99,6 +102,7 @@ class Health:
                 self._missing = self.look()
             except ServingError as error:
                 self._missing = [f"the model server: {error.message}"]
+                self.looked(dict.fromkeys(self._names, False))
             except Exception as error:  # a readiness thread that dies would lie for ever
                 log.exception("the look at the models failed")
                 self._missing = [f"the look at the models failed: {type(error).__name__}"]
@@ -108,7 +112,9 @@ class Health:
     def look(self) -> list[str]:
         """Look at every model once and ask one of them; says what is missing."""
         found = {status.name: status for status in self._upstream.models()}
-        missing = [_unavailable(name, found.get(name)) for name in sorted({*found, *self._config.models})]
+        self._names = {*found, *self._config.models}
+        self.looked({name: name in found and bool(found[name].available) for name in self._names})
+        missing = [_unavailable(name, found.get(name)) for name in sorted(self._names)]
         if not missing:
             return ["no model is being served"]
         if said := [sentence for sentence in missing if sentence]:

@@ -4,12 +4,12 @@ Label values come from closed lists only: models, versions and labels that were 
 codes of `serving/errors.py`, routes and kinds of `exchange.py`. Nothing of a request is kept.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -44,9 +44,13 @@ class Family(Generic[M]):
             child = self._children[values] = self.metric.labels(*values)
         return child
 
-    def forget(self, model: str, version: str) -> None:
-        """Remove the children whose first two label values are these."""
-        for values in [values for values in list(self._children) if values[:2] == (model, version)]:
+    def firsts(self) -> set[str]:
+        """The first label value of every child."""
+        return {values[0] for values in list(self._children)}
+
+    def forget(self, *first: str) -> None:
+        """Remove the children whose label values begin with these."""
+        for values in [values for values in list(self._children) if values[: len(first)] == first]:
             if self._children.pop(values, None) is not None:
                 self.metric.remove(*values)
 
@@ -90,13 +94,22 @@ class GatewayMetrics:
         self._sides = count("gateway_canary_requests", "Where a canary is tried.", ["model", "side"])
         self._shadowed = count("gateway_shadow_items", "Items for a shadow version.", [*version, "outcome"])
         self._samples = count("gateway_samples", "Requests sampled for labelling.", ["outcome"])
+        promised = "Share of each label among the answers on the card's test split."
+        self._reference_labels = self._level("gateway_reference_label_share", promised, [*version, "label"])
+        sure = "Mean first probability on the card's test split."
+        self._reference_confidence = self._level("gateway_reference_confidence", sure, version)
+        self._available = self._level("gateway_model_available", "1 while a version of it answers.", ["model"])
         self._seen: dict[tuple[str, str], None] = {}
+        self._referred: set[tuple[str, str]] = set()
 
     def _count(self, name: str, text: str, labels: list[str]) -> Family[Counter]:
         return Family(Counter(name, text, labels, registry=self.registry))
 
     def _spread(self, name: str, text: str, labels: list[str], buckets: Sequence[float]) -> Family[Histogram]:
         return Family(Histogram(name, text, labels, buckets=buckets, registry=self.registry))
+
+    def _level(self, name: str, text: str, labels: list[str]) -> Family[Gauge]:
+        return Family(Gauge(name, text, labels, registry=self.registry))
 
     def watch(self, name: str, text: str, read: Callable[[], float], *, grows: bool = False) -> None:
         """Show a number that lives elsewhere, read whenever the page is; `grows` makes it a counter."""
@@ -125,6 +138,8 @@ class GatewayMetrics:
     def predicted(self, card: ModelCard, model: str, answers: Sequence[Ranked]) -> None:
         """Count what was answered: the mix of labels, how sure, how unusual."""
         version = str(card.version)
+        if (model, version) not in self._referred:
+            self._refer(card, model, version)
         self._items.of(model, version).inc(len(answers))
         confidence = self._confidence.of(model, version)
         for answer in answers:
@@ -133,6 +148,24 @@ class GatewayMetrics:
         if (threshold := card.anomaly_threshold) is not None:
             unusual = sum(1 - answer["probability"] > threshold for answer in answers)
             self._anomalies.of(model, version).inc(unusual)
+
+    def _refer(self, card: ModelCard, model: str, version: str) -> None:
+        """Show what the card measured beside what is answered now, so that a rule can compare the two."""
+        self._referred.add((model, version))
+        if (quality := card.quality) is None or not quality.examples:
+            return
+        for place, label in enumerate(card.labels):
+            share = sum(row[place] for row in quality.confusion) / quality.examples
+            self._reference_labels.of(model, version, label).set(share)
+        if quality.mean_confidence is not None:
+            self._reference_confidence.of(model, version).set(quality.mean_confidence)
+
+    def looked(self, available: Mapping[str, bool]) -> None:
+        """Take in which models answer now; what is not among them is not shown any more."""
+        for model, answers in available.items():
+            self._available.of(model).set(answers)
+        for model in self._available.firsts() - available.keys():
+            self._available.forget(model)
 
     def pictured(self, card: ModelCard, model: str, pixels: NDArray[np.uint8]) -> None:
         """Take in how bright pictures are; every eighth pixel each way is enough."""
@@ -166,3 +199,6 @@ class GatewayMetrics:
                 family.forget(*oldest)
             for family in (self._anomalies, self._brightness, self._shadowed):
                 family.forget(*oldest)
+            for reference in (self._reference_labels, self._reference_confidence):
+                reference.forget(*oldest)
+            self._referred.discard(oldest)

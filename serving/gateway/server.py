@@ -60,6 +60,7 @@ class Gateway:
             finished=self._finished,
         )
         self.services.health.workers_stuck = self._front.is_stuck
+        self.services.health.looked = self.services.metrics.looked
         self.services.shadow.busy = self._admission.is_busy
         self._show_numbers()
         self._server = uvicorn.Server(self._settings())
