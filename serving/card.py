@@ -17,7 +17,7 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 """Raised only when an older reader would misunderstand; new optional fields do not raise it."""
 
-Task = Literal["image_classification", "text_classification"]
+Task = Literal["image_classification", "text_classification", "tabular"]
 Precision = Literal["f32", "bf16", "int8"]
 
 
@@ -79,6 +79,35 @@ class TextInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """One column of a table of numbers."""
+
+    name: str
+    low: float
+    """The least and the greatest value seen in training; others are taken too, and are a guess."""
+    high: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableInput:
+    """How a row of named numbers becomes the tensor `row`, float32 [N, columns]; scaling is inside the graph."""
+
+    columns: tuple[Column, ...] = ()
+    """In the order of the tensor; none only in a recipe, which takes them from its data."""
+    kind: Literal["table"] = "table"
+
+    def __post_init__(self) -> None:
+        """Refuse columns that a row could not name."""
+        names = [column.name for column in self.columns]
+        if len(set(names)) != len(names) or "" in names:
+            raise CardError(f"every column needs a name of its own; got {names}")
+
+
+Input = ImageInput | TextInput | TableInput
+"""What a model may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
     """What the version learned from; counts are examples."""
 
@@ -127,6 +156,19 @@ class Quality:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RegressionQuality:
+    """Measured once on the test split of a model that answers a number; errors in the target's own unit."""
+
+    examples: int
+    mae: float
+    """Mean absolute error."""
+    rmse: float
+    """Root of the mean squared error."""
+    r2: float
+    """Share of the target's variance that is explained: 1 is all, 0 no better than the mean."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parity:
     """How one runtime at one precision compares with the Keras model."""
 
@@ -147,12 +189,15 @@ class ModelCard:
     version: int
     task: Task
     labels: tuple[str, ...]
-    input: ImageInput | TextInput
+    """Empty: the model answers a number, `value` float32 [N], instead of probabilities."""
+    input: Input
     signatures: Mapping[str, str] = field(default_factory=dict)
     """Role to signature name: `default`, `encoded`, `prepared`, `card`; a role may be missing."""
     dataset: Dataset
     quality: Quality | None = None
     """None where nothing was measured (an imported model without a test set)."""
+    regression: RegressionQuality | None = None
+    """Instead of `quality` where the model answers a number."""
     anomaly_threshold: float | None = None
     """A score of the output `anomaly` above it is flagged; None where the version has no such output."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -172,7 +217,8 @@ class ModelCard:
 
     def __post_init__(self) -> None:
         """Hold the fields to each other."""
-        if len(set(self.labels)) != len(self.labels) or len(self.labels) < 2:
+        a_number = self.task == "tabular" and not self.labels
+        if len(set(self.labels)) != len(self.labels) or (len(self.labels) < 2 and not a_number):
             raise CardError(f"a classifier needs at least two labels, each once; got {list(self.labels)}")
         if "f32" not in self.allowed_precisions:
             raise CardError("allowed_precisions must hold f32, which every other precision is compared with")
@@ -194,7 +240,7 @@ class ModelCard:
             raise CardError(f"not a model card: {error}") from error
 
 
-_INPUTS: Mapping[str, type[ImageInput | TextInput]] = {"image": ImageInput, "text": TextInput}
+_INPUTS: Mapping[str, type[Input]] = {"image": ImageInput, "text": TextInput, "table": TableInput}
 
 
 def _fields_of(document: dict[str, Any]) -> dict[str, Any]:
@@ -202,12 +248,19 @@ def _fields_of(document: dict[str, Any]) -> dict[str, Any]:
     if (newest := document.get("schema_version", 1)) > SCHEMA_VERSION:
         raise CardError(f"card schema {newest} is newer than {SCHEMA_VERSION}, the newest this version reads: upgrade")
     given = _known(ModelCard, document)
-    given["input"] = _part(_INPUTS[document["input"]["kind"]], document["input"])
+    given["input"] = _input(document["input"])
     given["dataset"] = _part(Dataset, document["dataset"])
     if document.get("quality") is not None:
         given["quality"] = _quality(document["quality"])
+    if document.get("regression") is not None:
+        given["regression"] = _part(RegressionQuality, document["regression"])
     given["parity"] = tuple(_part(Parity, entry) for entry in document.get("parity", ()))
     return given | {name: tuple(given[name]) for name in ("labels", "allowed_precisions") if name in given}
+
+
+def _input(document: Mapping[str, Any]) -> Input:
+    columns = {name: tuple(_part(Column, one) for one in document[name]) for name in ("columns",) if name in document}
+    return _part(_INPUTS[document["kind"]], {**document, **columns})
 
 
 def _quality(document: Mapping[str, Any]) -> Quality:

@@ -1,1 +1,1 @@
-"""Pictures and texts to tensors: the one preparation that training and both servers share."""
+"""Pictures, texts and rows to tensors: the one preparation that training and both servers share."""
