@@ -157,6 +157,9 @@ class Metrics:
         self.load_seconds = Family(
             Gauge("modelserver_load_seconds", "Time of the last load, warm-up included.", version, registry=registry)
         )
+        self.loads = Family(
+            Counter("modelserver_loads", "Tries to load a version, by outcome.", ("model", "code"), registry=registry)
+        )
         self.version_state = Family(
             Gauge(
                 "modelserver_version_state",

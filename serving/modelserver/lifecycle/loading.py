@@ -53,6 +53,7 @@ class Loader:
             raise ServingError(f"{type(error).__name__}: {error}") from error
         finally:
             metrics.load_attempts.of(str(version.folder), status.name).inc()
+            metrics.loads.of(name, status.name).inc()
         metrics.load_seconds.of(name, str(version.number)).set(time.perf_counter() - started)
         return served
 

@@ -135,6 +135,9 @@ def test_loads_are_counted_by_outcome(base: Path, manager_of: MakeManager) -> No
         ("", str(bad), "INTERNAL"): 2,
         ("", str(good), "OK"): 1,
     }
+    value = manager.metrics.registry.get_sample_value
+    assert value("modelserver_loads_total", {"model": "m", "code": "INTERNAL"}) == 2
+    assert value("modelserver_loads_total", {"model": "m", "code": "OK"}) == 1
 
 
 def test_many_swaps_leave_the_series_of_the_last_few_versions_only(base: Path, manager_of: MakeManager) -> None:
