@@ -1,18 +1,23 @@
 """How good a model is on examples that it never learned from.
 
-`fit.answers` gives the probabilities, the card carries the result. This room is numpy alone.
+`fit.answers` gives the probabilities, the card carries the result; `calibration.py` and
+`anomaly.py` measure how far the answers can be trusted. Formulas and sources: docs/quality.md.
+This room is numpy alone.
 """
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.card import Quality
+from training import calibration
 
-_BINS = 15
 _SMALLEST = 1e-7
 """Probabilities are kept this far from 0 and 1, so that one sure mistake does not make the log loss infinite."""
+_SIGMAS = 1.959964
+"""Of a 95 % interval."""
 
 
 def measure(probabilities: NDArray[Any], labels: NDArray[Any]) -> Quality:
@@ -23,22 +28,35 @@ def measure(probabilities: NDArray[Any], labels: NDArray[Any]) -> Quality:
         labels: int [N], the index of the right label.
 
     Returns:
-        Accuracy, macro-F1 (mean over classes), log loss in nats, expected calibration error over
-        15 equally wide bins of the top probability (Guo et al. 2017), confusion [C][C].
+        Accuracy with its 95 % interval, macro-F1 (mean over classes), recall of every class, log loss in nats,
+        expected calibration error and what chance alone makes of it, confusion [C][C].
     """
     wide = probabilities.astype(np.float64)
-    said = wide.argmax(axis=1)
+    said, total = wide.argmax(axis=1), len(labels)
     confusion = _confusion(said, labels, wide.shape[1])
-    right = np.clip(wide[np.arange(len(labels)), labels], _SMALLEST, 1 - _SMALLEST)
+    low, high = wilson(int((said == labels).sum()), total)
+    right = np.clip(wide[np.arange(total), labels], _SMALLEST, 1 - _SMALLEST)
     return Quality(
-        examples=len(labels),
+        examples=total,
         accuracy=float((said == labels).mean()),
+        accuracy_low=low,
+        accuracy_high=high,
         macro_f1=_macro_f1(confusion),
+        recall=_recall(confusion),
         log_loss=float(-np.log(right).mean()),
-        calibration_error=_calibration_error(wide.max(axis=1), said == labels),
-        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        calibration_error=calibration.error(wide, labels),
+        calibration_floor=calibration.error_floor(wide),
         mean_confidence=float(wide.max(axis=1).mean()),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
     )
+
+
+def wilson(right: int, total: int) -> tuple[float, float]:
+    """The 95 % interval of a share (Wilson 1927), which holds for few examples and near 0 and 1 as well."""
+    share, squared = right / total, _SIGMAS**2 / total
+    middle = share + squared / 2
+    half = _SIGMAS * math.sqrt(share * (1 - share) / total + squared / (4 * total))
+    return max(0.0, (middle - half) / (1 + squared)), min(1.0, (middle + half) / (1 + squared))
 
 
 def _confusion(said: NDArray[Any], labels: NDArray[Any], classes: int) -> NDArray[np.int64]:
@@ -52,7 +70,6 @@ def _macro_f1(confusion: NDArray[np.int64]) -> float:
     return float(np.where(either > 0, 2 * hits / np.maximum(either, 1), 0.0).mean())
 
 
-def _calibration_error(confidence: NDArray[Any], right: NDArray[Any]) -> float:
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = np.bincount(bins, confidence, _BINS) - np.bincount(bins, right, _BINS)
-    return float(np.abs(gaps).sum() / len(right))
+def _recall(confusion: NDArray[np.int64]) -> tuple[float, ...]:
+    """0 for a label without examples."""
+    return tuple(float(value) for value in np.diag(confusion) / np.maximum(confusion.sum(axis=1), 1))
