@@ -1,7 +1,8 @@
 """What people send: raw pictures, multipart, plain text or JSON, all read into a list of items.
 
-A picture is `bytes`, a text is `str`. `routes.py` asks with the model's card at hand, so that the
-wrong kind is refused with what would be right. Nothing is ever written to a file.
+A picture is `bytes`, a text is `str`, a row of a table an object or a list of numbers. `routes.py` asks with
+the model's card at hand, so that the wrong kind is refused with what would be right. Nothing is ever written
+to a file.
 """
 
 import base64
@@ -16,12 +17,12 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 
-from serving.card import ImageInput, ModelCard
+from serving.card import ImageInput, ModelCard, TableInput
 from serving.errors import BadInput, TooMuchToProcess, UnsupportedKind
 from serving.gateway.problems import BadItem
 
-Item = bytes | str
-"""A picture, or a text."""
+Item = bytes | str | dict[str, Any] | list[Any]
+"""A picture, a text, or a row."""
 
 PICTURES = ("image/jpeg", "image/png", "image/webp", "image/gif")
 _RAW = frozenset({"application/octet-stream", "image/jpg", *PICTURES})
@@ -29,6 +30,7 @@ _PICTURE_HOW = (
     f"{', '.join(PICTURES)}, multipart/form-data with such files, "
     'or application/json {"instances": [{"b64": "..."}]}'
 )
+_ROW_HOW = 'application/json {"instances": [{"column": number, ...}]}'
 _TEXT_HOW = 'text/plain, multipart/form-data with texts, or application/json {"instances": ["..."]}'
 
 
@@ -66,6 +68,9 @@ def accepted(card: ModelCard) -> str:
     """What a model takes, as the end of a sentence."""
     if isinstance(card.input, ImageInput):
         return f"the model {card.name} takes pictures: {_PICTURE_HOW}"
+    if isinstance(card.input, TableInput):
+        names = ", ".join(column.name for column in card.input.columns[:12])
+        return f"the model {card.name} takes rows: {_ROW_HOW}; its columns are {names}"
     return f"the model {card.name} takes texts: {_TEXT_HOW}"
 
 
@@ -84,11 +89,13 @@ def _open(data: bytes, kind: str, options: dict[str, str], card: ModelCard) -> B
 
 
 def _hold_to(body: Body, card: ModelCard) -> None:
-    """Refuse texts for a picture model and the reverse."""
-    wanted = bytes if isinstance(card.input, ImageInput) else str
+    """Refuse texts for a picture model and the reverse; rows only come out of JSON, which looked at the card."""
+    if isinstance(card.input, TableInput) and body.kind == "json":
+        return
+    wanted = {"image": bytes, "text": str, "table": dict}[card.input.kind]
     for index, item in enumerate(body.items):
         if not isinstance(item, wanted):
-            error = UnsupportedKind(f"this is {'a text' if wanted is bytes else 'a picture'}; {accepted(card)}")
+            error = UnsupportedKind(f"this is {'a text' if isinstance(item, str) else 'a picture'}; {accepted(card)}")
             raise BadItem(error, index) if len(body.items) > 1 else error
 
 
@@ -109,10 +116,10 @@ def _instances(data: bytes, card: ModelCard) -> list[Item]:
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list):
         raise BadInput(f'the JSON must be an object with a list "instances"; {accepted(card)}')
-    items = []
+    items, open_one = [], _row if isinstance(card.input, TableInput) else _instance
     for index, instance in enumerate(instances):
         try:
-            items.append(_instance(instance))
+            items.append(open_one(instance))
         except BadInput as error:
             raise BadItem(error, index) from None
     return items
@@ -131,6 +138,12 @@ def _instance(instance: Any) -> Item:
             except (binascii.Error, ValueError):
                 raise BadInput("b64 is not base64 of the standard alphabet, with its padding") from None
     raise BadInput('an instance must be a text or {"b64": "<base64 of a picture>"}')
+
+
+def _row(instance: Any) -> Item:
+    if not isinstance(instance, dict | list):
+        raise BadInput('an instance must be a row: {"column": number, ...} or a list of numbers')
+    return instance
 
 
 def _parts(data: bytes, options: dict[str, str]) -> Iterator[Item]:

@@ -17,7 +17,7 @@ from time import monotonic
 
 import numpy as np
 
-from serving.card import ImageInput, ModelCard
+from serving.card import ImageInput, ModelCard, TableInput
 from serving.errors import NoCard, ServingError
 from serving.gateway.config import GatewayConfig
 from serving.gateway.upstream import ModelStatus, Tensors, Upstream
@@ -159,6 +159,8 @@ def canned(card: ModelCard) -> Tensors:
     """The simplest input that a model takes."""
     if isinstance(card.input, ImageInput):
         return {"image": np.zeros((1, card.input.height, card.input.width, card.input.channels), np.uint8)}
+    if isinstance(card.input, TableInput):
+        return {"row": np.array([[column.low for column in card.input.columns]], np.float32)}
     return {"text": np.array([b"ready?"], dtype=object)}
 
 

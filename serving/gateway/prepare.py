@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput, ModelCard, TextInput
+from serving.card import ImageInput, ModelCard, TableInput, TextInput
 from serving.errors import BadInput, DeadlineExceeded, ServingError, TooMuchToProcess
 from serving.gateway.bodies import Item
 from serving.gateway.problems import BadItem
 from serving.preprocess.image import to_pixels
+from serving.preprocess.table import to_row
 from serving.preprocess.text import to_ids
 
 _LOOK = 200
@@ -38,13 +39,13 @@ def prepare(items: Sequence[Item], card: ModelCard, deadline: float, *, partial:
     """Make one batch of all good items.
 
     Args:
-        items: pictures as bytes or texts as str, as the card's task wants them.
+        items: pictures as bytes, texts as str or rows, as the card's task wants them.
         card: of the version that will answer.
         deadline: by `time.monotonic()`; looked at before every item.
         partial: keep failures apart instead of raising the first.
 
     Returns:
-        `image` uint8 [N, height, width, channels], or `text` bytes objects [N].
+        `image` uint8 [N, height, width, channels], `text` bytes objects [N], or `row` float32 [N, columns].
 
     Raises:
         BadInput: the only item is bad.
@@ -72,6 +73,9 @@ def _prepared(item: Item, card: ModelCard) -> Any:
     if isinstance(card.input, ImageInput):
         assert isinstance(item, bytes)
         return to_pixels(item, card.input)
+    if isinstance(card.input, TableInput):
+        assert isinstance(item, dict | list)
+        return to_row(item, card.input)
     assert isinstance(item, str)
     return _checked(item, card.input)
 
@@ -79,6 +83,8 @@ def _prepared(item: Item, card: ModelCard) -> Any:
 def _batch(ready: list[Any], card: ModelCard) -> dict[str, NDArray[Any]]:
     if isinstance(card.input, ImageInput):
         return {"image": ready[0][None] if len(ready) == 1 else np.stack(ready)}
+    if isinstance(card.input, TableInput):
+        return {"row": np.stack(ready)}
     return {"text": np.array(ready, dtype=object)}
 
 

@@ -67,7 +67,7 @@ def _opened(row: bytes) -> Any:
         raise BadInput(f"the row is not JSON: {error}") from None
 
 
-def _by_name(row: Mapping[str, Any], spec: TableInput) -> list[Any]:
+def _by_name(row: Mapping[str, Any], spec: TableInput) -> Sequence[Any]:
     names = [column.name for column in spec.columns]
     if missing := [name for name in names if name not in row]:
         raise BadInput(f"column {missing[0]!r} is missing; the columns are {_listed(names)}")
