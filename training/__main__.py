@@ -34,6 +34,10 @@ _CACHE = click.option(
     "--cache-dir", type=click.Path(path_type=Path), default=Path("data-cache"), show_default=True,
     help="Where prepared data is kept between runs.",
 )  # fmt: skip
+_RUNS = click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
+    help="Where the folder of every run is kept.",
+)  # fmt: skip
 _SOURCE = click.option(
     "--source", type=click.Choice(["sample", "directory", "archive", "tfds"]), help="Where the examples come from."
 )
@@ -88,12 +92,13 @@ def list_recipes() -> None:
 @click.option("--name", default="", help="Of the published model, other than the recipe's.")
 @_MODELS
 @_CACHE
+@_RUNS
 @click.option("--no-publish", is_flag=True, help="Train, export and verify, then throw the version away.")
 @_QUIET
 @_refusals
 def train(
     names: tuple[str, ...], source: str | None, data_dir: Path | None, sha256: str, backbone_weights: str,
-    epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, no_publish: bool, quiet: bool,
+    epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, runs: Path, no_publish: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train each RECIPE, measure it on its test split, verify the export and publish it."""
     if name and len(names) > 1:
@@ -107,6 +112,7 @@ def train(
             backbone_weights=backbone_weights,
             models=models,
             cache=cache_dir,
+            runs=runs,
             trial=no_publish,
         )
         outcome = session.train(order, Progress(visible=not quiet))

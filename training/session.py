@@ -2,11 +2,11 @@
 
     datasets -> recipe.build -> fit -> recipe.finish -> quality -> export
 
-`__main__.py` asks for it and prints what comes back.
+`__main__.py` asks for it and prints what comes back; `run_folder.py` keeps what a report needs.
 """
 
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from training.export import Candidate, Published
 from training.prepared_cache import PreparedData
 from training.progress import Progress
 from training.recipe import BuildContext, Recipe
+from training.run_folder import Answers, RunFolder
 from training.sources import Source
 
 
@@ -38,6 +39,7 @@ class Order:
     """Empty: the recipe's."""
     models: Path = Path("models")
     cache: Path = Path("data-cache")
+    runs: Path = Path("runs")
     trial: bool = False
     """Train and export, but publish nothing."""
 
@@ -52,6 +54,7 @@ class Outcome:
     quality: Quality
     phases: tuple[fit.Phase, ...]
     unreadable: tuple[str, ...]
+    folder: RunFolder
 
 
 def train(order: Order, progress: Progress) -> Outcome:
@@ -65,20 +68,61 @@ def train(order: Order, progress: Progress) -> Outcome:
     repository.check_name(order.name or recipe.name)  # before the work, not after it
     source = datasets.open_source(recipe.source, order.choice)
     data = _load(recipe, source, order, progress)
+    folder = _begin(order, data, source)
+    model, run = _fitted(order, data, folder, progress)
+    measured = _measured(model, recipe, data, folder, progress)
+    progress.say("Exporting, loading back and comparing with Keras")
+    details = _training_facts(order, run, time.monotonic() - started)
+    candidate = _candidate(order, model, data, source, measured, details)
+    published = export.publish(candidate, order.models, trial=order.trial)
+    folder.update(status="done", published=str(published.folder.resolve()) if published.folder else None)
+    return Outcome(
+        published=published,
+        model=model,
+        quality=measured,
+        phases=tuple(run.phases),
+        unreadable=data.unreadable,
+        folder=folder,
+    )
+
+
+def _begin(order: Order, data: PreparedData, source: Source) -> RunFolder:
+    """The folder of the run, with all that is known before it learns."""
+    name = order.name or order.recipe.name
+    folder = RunFolder.create(order.runs, name, order.seed)
+    folder.update(
+        name=name,
+        recipe=order.recipe.name,
+        seed=order.seed,
+        status="running",
+        labels=list(data.labels),
+        dataset=asdict(describe(data, source)),
+        prepared=str(data.folder.resolve()),
+        settings=dict(order.recipe.settings),
+    )
+    return folder
+
+
+def _fitted(order: Order, data: PreparedData, folder: RunFolder, progress: Progress) -> tuple[Any, fit.Run]:
+    """The model after all phases of learning, and what they came to."""
+    recipe = order.recipe
     keras.utils.set_random_seed(order.seed)
     model = recipe.build(_context(order, data))
     check_outputs(model, data.labels, recipe.name)
     run = fit.Run(recipe=recipe, data=data, seed=order.seed, cache=order.cache, progress=progress)
     fit.fit(model, run)
-    model = recipe.finish(model) if recipe.finish else model
-    measured = quality.measure(fit.answers(model, data.test, recipe.input, progress), data.test.labels)
-    progress.say("Exporting, loading back and comparing with Keras")
-    details = _training_facts(order, run, time.monotonic() - started)
-    candidate = _candidate(order, model, data, source, measured, details)
-    published = export.publish(candidate, order.models, trial=order.trial)
-    return Outcome(
-        published=published, model=model, quality=measured, phases=tuple(run.phases), unreadable=data.unreadable
-    )
+    folder.update(phases=[asdict(phase) for phase in run.phases])
+    return (recipe.finish(model) if recipe.finish else model), run
+
+
+def _measured(model: Any, recipe: Recipe, data: PreparedData, folder: RunFolder, progress: Progress) -> Quality:
+    """How good it is on the test split; the answers are kept for the report."""
+    for split, examples in (("validation", data.validation), ("test", data.test)):
+        probabilities = fit.answers(model, examples, recipe.input, progress, what=f"Answering, {split}")
+        folder.write_answers(split, Answers(probabilities, examples.labels, examples.names))
+    measured = quality.measure(folder.answers("test").probabilities, data.test.labels)
+    folder.update(figures=asdict(measured))
+    return measured
 
 
 def _load(recipe: Recipe, source: Source, order: Order, progress: Progress) -> PreparedData:

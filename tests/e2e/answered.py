@@ -37,6 +37,7 @@ def trained(name: str, choice: SourceChoice, weights: str, epochs: int, folder: 
         backbone_weights=weights,
         models=folder / "models",
         cache=folder / "cache",
+        runs=folder / "runs",
     )
     model: Any = session.train(order, quiet).model
     source = datasets.open_source(recipe.source, choice)

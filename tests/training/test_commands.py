@@ -34,6 +34,7 @@ def run(models: Path, cache: Path) -> Run:
 
     def call(*words: str | Path, models: Path = models) -> Result:
         folders = [] if words[0] == "list" else ["--models", str(models), "--cache-dir", str(cache), "--quiet"]
+        folders += ["--runs", str(cache.parent / "runs")] if words[0] == "train" else []
         return CliRunner().invoke(cli, [*(str(word) for word in words), *folders], terminal_width=200)
 
     return call

@@ -34,4 +34,5 @@ TINY = Recipe(
 
 def order_of(pictures: Path, cache: Path, models: Path) -> Order:
     """The tiny recipe on a picture folder."""
-    return Order(recipe=TINY, choice=SourceChoice(data_dir=pictures), models=models, cache=cache)
+    choice = SourceChoice(data_dir=pictures)
+    return Order(recipe=TINY, choice=choice, models=models, cache=cache, runs=cache.parent / "runs")
