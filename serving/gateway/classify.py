@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ModelCard
-from serving.errors import DeadlineExceeded, NoCard, NotFound, ServingError
+from serving.card import ImageInput, ModelCard
+from serving.errors import BadInput, DeadlineExceeded, NoCard, NotFound, ServingError
 from serving.gateway.bodies import Body, Item
-from serving.gateway.documents import Prediction, Ranked
+from serving.gateway.documents import Prediction, Ranked, Said
 from serving.gateway.exchange import Exchange
 from serving.gateway.prepare import Prepared, prepare
 from serving.gateway.upstream import Upstream
+from serving.gateway.view import view
 
 DIGITS = 7
 """Of a probability in JSON; a float32 has no more."""
@@ -34,18 +35,21 @@ class Question:
     label: str | None = None
     top: int = 5
     partial: bool = False
+    view: bool = False
     may_fall_back: bool = False
     """The label was not the caller's wish: if nothing is behind it any more, the newest version answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Probabilities of every good item, and what was wrong with the others."""
+    """Probabilities (or the value, where the card has no labels) of every good item; what was wrong with the others."""
 
     items: list[Item]
     card: ModelCard
     probabilities: NDArray[Any]
     prepared: Prepared
+    anomalies: NDArray[Any] | None = None
+    """The score of every good item, where the version measures one and its card has a threshold."""
 
 
 ReadBody = Callable[[ModelCard], Body]
@@ -74,6 +78,8 @@ def classify(question: Question, read: ReadBody, upstream: Upstream, exchange: E
 def _ask(question: Question, card: ModelCard, body: Body, upstream: Upstream, exchange: Exchange) -> Answer:
     exchange.model, exchange.version = question.model, card.version
     exchange.kind, exchange.items = body.kind, len(body.items)
+    if question.view and not isinstance(card.input, ImageInput):
+        raise BadInput(f"view shows a picture as the model sees it; the model {card.name} takes none")
     with _clock() as decode:
         prepared = prepare(body.items, card, exchange.deadline, partial=question.partial)
     exchange.decode_s += decode.seconds
@@ -85,20 +91,47 @@ def _ask(question: Question, card: ModelCard, body: Body, upstream: Upstream, ex
         signature = card.signatures.get("default", "serving_default")
         outputs = upstream.predict(question.model, card.version, signature, prepared.inputs, exchange.deadline)
     exchange.predict_s += predict.seconds
-    return Answer(body.items, card, _probabilities(outputs, card, len(prepared.rows)), prepared)
+    rows = len(prepared.rows)
+    name, shape = ("probabilities", (rows, len(card.labels))) if card.labels else ("value", (rows,))
+    probabilities = _held(outputs.get(name), name, shape, card)
+    scores = None if card.anomaly_threshold is None else outputs.get("anomaly")
+    anomalies = None if scores is None else _held(scores, "anomaly", (rows,), card)
+    return Answer(body.items, card, probabilities, prepared, anomalies)
 
 
-def _probabilities(outputs: dict[str, NDArray[Any]], card: ModelCard, rows: int) -> NDArray[Any]:
-    """Hold the answer to what the card promises: float [rows, labels], all finite."""
-    found = outputs.get("probabilities")
-    if found is None or found.shape != (rows, len(card.labels)):
+def _held(found: NDArray[Any] | None, name: str, promised: tuple[int, ...], card: ModelCard) -> NDArray[Any]:
+    """Hold one output to what the card promises: floats of this shape, all finite."""
+    if found is None or found.shape != promised:
         shape = None if found is None else list(found.shape)
         raise ServingError(
-            f"version {card.version} of {card.name} answered {shape} for probabilities "
-            f"where its card promises {[rows, len(card.labels)]}; export it again"
+            f"version {card.version} of {card.name} answered {shape} for {name} "
+            f"where its card promises {list(promised)}; export it again"
         )
     if not np.isfinite(found).all():
         raise ServingError(f"version {card.version} of {card.name} answered something that is no number")
+    return found
+
+
+def predictions(answer: Answer, question: Question) -> list[Said]:
+    """What is said of every good item, in order."""
+    if not answer.card.labels:
+        return [{"value": float(str(value))} for value in answer.probabilities]
+    return [*_labelled(answer, question)]
+
+
+def _labelled(answer: Answer, question: Question) -> list[Prediction]:
+    found = [ranking(row, answer.card.labels, question.top) for row in answer.probabilities]
+    threshold = answer.card.anomaly_threshold
+    if answer.anomalies is not None and threshold is not None:
+        for prediction, score in zip(found, answer.anomalies.tolist(), strict=True):
+            prediction["anomaly"] = {
+                "score": round(score, DIGITS),
+                "threshold": threshold,
+                "flagged": score > threshold,
+            }
+    if question.view:
+        for prediction, pixels in zip(found, answer.prepared.inputs.get("image", ()), strict=True):
+            prediction["view"] = view(pixels)
     return found
 
 

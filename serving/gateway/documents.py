@@ -4,7 +4,7 @@
 schemas of /openapi.json out of them; so what is documented is what is sent.
 """
 
-from typing import Literal, NotRequired
+from typing import Literal, NotRequired, final
 
 from typing_extensions import TypedDict
 
@@ -30,10 +30,34 @@ class Ranked(TypedDict):
     probability: float
 
 
+class Anomaly(TypedDict):
+    """How unlike the training examples one picture or text is; above the threshold it is flagged."""
+
+    score: float
+    threshold: float
+    flagged: bool
+
+
+@final
 class Prediction(Ranked):
     """The best label of one picture or text, and the best few, best first."""
 
     top: list[Ranked]
+    anomaly: NotRequired[Anomaly]
+    """Where the model measures it; whatever the labels say, trust them less when it is flagged."""
+    view: NotRequired[str]
+    """With `view=true`: a PNG file in base64, the picture as the model sees it."""
+
+
+@final
+class Value(TypedDict):
+    """The number that a model without labels answers to one row."""
+
+    value: float
+
+
+Said = Prediction | Value
+"""What is said of one good item."""
 
 
 class Failed(TypedDict):
@@ -52,11 +76,11 @@ class Timing(TypedDict):
 
 
 class Classification(TypedDict):
-    """One prediction per picture or text, in the order sent."""
+    """One prediction per picture, text or row, in the order sent."""
 
     model: str
     version: int
-    predictions: list[Prediction | Failed]
+    predictions: list[Said | Failed]
     timing_ms: Timing
     request_id: str
 
@@ -74,9 +98,9 @@ class Text(TypedDict):
 
 
 class Instances(TypedDict):
-    """Several pictures, or several texts."""
+    """Several pictures, several texts, or several rows: numbers by the names of their columns, or in their order."""
 
-    instances: list[Picture | Text | str]
+    instances: list[Picture | Text | str | dict[str, float] | list[float]]
 
 
 class Version(TypedDict):

@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from serving.card import ModelCard
-from serving.gateway.documents import Ranked
+from serving.gateway.documents import Said
 from serving.gateway.exchange import Exchange
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -80,7 +80,7 @@ class GatewayMetrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         count, spread, version = self._count, self._spread, ["model", "version"]
-        self._requests = count("gateway_requests", "Answers sent.", [*version, "route", "kind", "code"])
+        self._requests = count("gateway_requests", "Answers sent.", [*version, "route", "kind", "code", "status"])
         stages = "Time of each stage of a request, and of all together."
         self._stages = spread("gateway_stage_seconds", stages, [*version, "stage"], SECONDS)
         self._items = count("gateway_items", "Pictures and texts answered.", version)
@@ -89,7 +89,7 @@ class GatewayMetrics:
         self._retried = Counter("gateway_retired_version_retries", retried, registry=self.registry)
         self._labels = count("gateway_predictions", "First labels.", [*version, "label"])
         self._confidence = spread("gateway_confidence", "First probability.", version, SHARES)
-        self._anomalies = count("gateway_anomalies", "Answers less sure than the card's threshold allows.", version)
+        self._anomalies = count("gateway_anomalies", "Items whose own score is above the card's threshold.", version)
         self._brightness = spread("gateway_picture_brightness", "Mean of 0 to 1.", version, SHARES)
         self._sides = count("gateway_canary_requests", "Where a canary is tried.", ["model", "side"])
         self._shadowed = count("gateway_shadow_items", "Items for a shadow version.", [*version, "outcome"])
@@ -115,12 +115,12 @@ class GatewayMetrics:
         """Show a number that lives elsewhere, read whenever the page is; `grows` makes it a counter."""
         self.registry.register(_Watched(CounterMetricFamily if grows else GaugeMetricFamily, name, text, read))
 
-    def finished(self, exchange: Exchange) -> None:
-        """Count one answer."""
+    def finished(self, exchange: Exchange, status: int) -> None:
+        """Count one answer; `status` is HTTP's, 499 where the caller had gone."""
         model, version = exchange.model, str(exchange.version or "")
         if model:
             self._remember(model, version)
-        self._requests.of(model, version, exchange.route, exchange.kind, exchange.code).inc()
+        self._requests.of(model, version, exchange.route, exchange.kind, exchange.code, str(status)).inc()
         if exchange.route not in {"classify", "rest"}:
             return
         self._bytes.of(exchange.route).observe(exchange.bytes_in)
@@ -135,19 +135,19 @@ class GatewayMetrics:
             self._stages.of(model, version, stage).observe(getattr(exchange, f"{stage}_s"))
         self._stages.of(model, version, "total").observe(exchange.total_s(), exemplar)
 
-    def predicted(self, card: ModelCard, model: str, answers: Sequence[Ranked]) -> None:
+    def predicted(self, card: ModelCard, model: str, answers: Sequence[Said]) -> None:
         """Count what was answered: the mix of labels, how sure, how unusual."""
         version = str(card.version)
         if (model, version) not in self._referred:
             self._refer(card, model, version)
         self._items.of(model, version).inc(len(answers))
         confidence = self._confidence.of(model, version)
-        for answer in answers:
+        named = [answer for answer in answers if "label" in answer]
+        for answer in named:
             self._labels.of(model, version, answer["label"]).inc()
             confidence.observe(answer["probability"])
-        if (threshold := card.anomaly_threshold) is not None:
-            unusual = sum(1 - answer["probability"] > threshold for answer in answers)
-            self._anomalies.of(model, version).inc(unusual)
+        if flags := [answer["anomaly"]["flagged"] for answer in named if "anomaly" in answer]:
+            self._anomalies.of(model, version).inc(sum(flags))
 
     def _refer(self, card: ModelCard, model: str, version: str) -> None:
         """Show what the card measured beside what is answered now, so that a rule can compare the two."""

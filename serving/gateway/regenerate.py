@@ -45,6 +45,7 @@ EXAMPLE = {
             "label": "circle",
             "probability": 0.98,
             "top": [{"label": "circle", "probability": 0.98}, {"label": "square", "probability": 0.02}],
+            "anomaly": {"score": 0.31, "threshold": 0.87, "flagged": False},
         }
     ],
     "timing_ms": {"decode": 0.6, "queue": 0.0, "predict": 2.1, "total": 3.4},
@@ -183,6 +184,7 @@ def _parameters() -> list[dict[str, Any]]:
         _query("version", VERSION, "Which version answers; the newest if not given."),
         _query("label", {"type": "string"}, "Which version answers, by its label; not together with version."),
         _query("partial", {"type": "boolean", "default": False}, "Answer the good ones and name the bad."),
+        _query("view", {"type": "boolean", "default": False}, "Send pictures back as the model sees them."),
         {"name": "X-Request-Id", "in": "header", "schema": {"type": "string"}, "description": "Comes back."},
         {"name": "X-Request-Key", "in": "header", "schema": {"type": "string"}, "description": STICKY},
         {"name": "X-Request-Timeout", "in": "header", "schema": timeout, "description": "Seconds for all of it."},

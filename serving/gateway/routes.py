@@ -13,7 +13,7 @@ from serving.errors import BadInput, Code, NoCard, NotFound
 from serving.gateway import documents, problems
 from serving.gateway.access_log import ms
 from serving.gateway.bodies import Body, read_body
-from serving.gateway.classify import Answer, Question, classify, ranking
+from serving.gateway.classify import Answer, Question, classify, predictions
 from serving.gateway.exchange import BODY_KEY, Exchange
 from serving.gateway.sampling import Sample
 from serving.gateway.services import exchange, services
@@ -32,7 +32,7 @@ def classify_items(model: str) -> Response:
     current = exchange()
     asked = own.routing.routed(question(model), current)
     answer = classify(asked, _read_body, own.upstream, current)
-    ranked = [ranking(row, answer.card.labels, asked.top) for row in answer.probabilities]
+    ranked = predictions(answer, asked)
     if ranked:
         own.metrics.predicted(answer.card, model, ranked)
     if (pixels := answer.prepared.inputs.get("image")) is not None:
@@ -60,17 +60,23 @@ def question(model: str) -> Question:
     if not request.environ.get("QUERY_STRING"):
         return Question(model=model)
     given = request.args
-    if unknown := sorted(set(given) - {"top", "version", "label", "partial"}):
-        raise BadInput(f"unknown parameter {unknown[0][:40]!r}; there are top, version, label and partial")
+    if unknown := sorted(set(given) - {"top", "version", "label", "partial", "view"}):
+        raise BadInput(f"unknown parameter {unknown[0][:40]!r}; there are top, version, label, partial and view")
     version = _number("version", 1, 2**63 - 1)
     label = given.get("label")
     if version is not None and label is not None:
         raise BadInput("version and label both choose the version; give one of them")
-    partial = given.get("partial", "false").lower()
-    if partial not in {"true", "false", "1", "0"}:
-        raise BadInput(f"partial must be true or false, not {partial[:40]!r}")
-    top = _number("top", 1, MOST_TOP)
-    return Question(model=model, version=version, label=label, top=top or 5, partial=partial in {"true", "1"})
+    top = _number("top", 1, MOST_TOP) or 5
+    return Question(
+        model=model, version=version, label=label, top=top, partial=_boolean("partial"), view=_boolean("view")
+    )
+
+
+def _boolean(name: str) -> bool:
+    text = request.args.get(name, "false").lower()
+    if text not in {"true", "false", "1", "0"}:
+        raise BadInput(f"{name} must be true or false, not {text[:40]!r}")
+    return text in {"true", "1"}
 
 
 def _number(name: str, least: int, most: int) -> int | None:
@@ -82,17 +88,17 @@ def _number(name: str, least: int, most: int) -> int | None:
     return int(text)
 
 
-def encoded(asked: Question, answer: Answer, ranked: list[documents.Prediction], current: Exchange) -> Response:
+def encoded(asked: Question, answer: Answer, ranked: list[documents.Said], current: Exchange) -> Response:
     """The answer as JSON: one prediction per item in the order sent; with `partial`, problems between them."""
     before = current.total_s()
     rows = iter(ranked)
     failures = answer.prepared.failures
-    predictions: list[documents.Prediction | documents.Failed] = []
+    said: list[documents.Said | documents.Failed] = []
     for index in range(len(failures) + len(answer.prepared.rows)):
         if index in failures:
-            predictions.append({"error": problems.members(failures[index], current.request_id, index)})
+            said.append({"error": problems.members(failures[index], current.request_id, index)})
         else:
-            predictions.append(next(rows))
+            said.append(next(rows))
     current.encode_s = current.total_s() - before
     timing: documents.Timing = {
         "decode": ms(current.decode_s),
@@ -103,7 +109,7 @@ def encoded(asked: Question, answer: Answer, ranked: list[documents.Prediction],
     document: documents.Classification = {
         "model": asked.model,
         "version": answer.card.version,
-        "predictions": predictions,
+        "predictions": said,
         "timing_ms": timing,
         "request_id": current.request_id,
     }

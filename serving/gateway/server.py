@@ -178,7 +178,7 @@ class Gateway:
         )
 
     def _finished(self, exchange: Exchange, status: int) -> None:
-        self.services.metrics.finished(exchange)
+        self.services.metrics.finished(exchange, status)
         if self._log is not None:
             self._log.write(exchange, status)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import Dataset, ImageInput, ModelCard, TextInput
+from serving.card import Dataset, ImageInput, ModelCard, Quality, TextInput
 from serving.errors import NoCard, NotFound, ServingError
 from serving.gateway.upstream import ModelStatus, RestDoor, Tensors, VersionState
 
@@ -20,6 +20,14 @@ COLORS = ModelCard(
     labels=("red", "green", "blue"),
     input=ImageInput(height=16, width=16),
     signatures={"default": "serving_default"},
+    quality=Quality(
+        examples=30,
+        accuracy=0.9,
+        macro_f1=0.9,
+        log_loss=0.3,
+        calibration_error=0.02,
+        confusion=((9, 1, 0), (0, 10, 0), (2, 0, 8)),
+    ),
     **ABOUT,
 )
 MOODS = ModelCard(
@@ -42,6 +50,13 @@ def answer(inputs: Tensors) -> NDArray[np.float32]:
     return np.array([[1 - share, share] for share in good], np.float32)
 
 
+def brightness(inputs: Tensors) -> NDArray[np.float32]:
+    """0 for a black picture, 1 for a white one; length for a text."""
+    if "image" in inputs:
+        return np.asarray(inputs["image"].astype(np.float32).mean((1, 2, 3)) / 255, np.float32)
+    return np.array([len(text) / 100 for text in inputs["text"].tolist()], np.float32)
+
+
 class Classifiers:
     """An Upstream whose versions come and go as a test wants."""
 
@@ -50,6 +65,8 @@ class Classifiers:
         self.bare = bare
         self.labels: dict[str, dict[str, int]] = {}
         self.rest: RestDoor | None = None
+        self.measures_anomaly: set[tuple[str, int]] = set()
+        self.anomaly: Callable[[Tensors], NDArray[Any]] = brightness
         self.asked: list[tuple[str, int]] = []
         self.deadlines: list[float | None] = []
         self.before_answer: Callable[[], None] = lambda: None
@@ -70,7 +87,10 @@ class Classifiers:
         if (model, version) not in self.cards:
             raise NotFound(f"Servable not found for request: Specific({model}, {version})")
         self.before_answer()
-        return {"probabilities": answer(inputs)}
+        outputs = {"probabilities": answer(inputs)}
+        if (model, version) in self.measures_anomaly:
+            outputs["anomaly"] = self.anomaly(inputs)
+        return outputs
 
     def card(
         self, model: str, version: int | None = None, deadline: float | None = None, *, label: str | None = None

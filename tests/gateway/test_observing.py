@@ -38,8 +38,8 @@ def test_answers_are_counted_by_model_version_kind_and_code(watched: Caller) -> 
     watched.classify(b"no picture")
 
     counted = samples(watched, "gateway_requests_total")
-    assert counted[frozenset(["colors", "1", "classify", "raw", "OK"])] == 2
-    assert counted[frozenset(["colors", "1", "classify", "raw", "INVALID_ARGUMENT"])] == 1
+    assert counted[frozenset(["colors", "1", "classify", "raw", "OK", "200"])] == 2
+    assert counted[frozenset(["colors", "1", "classify", "raw", "INVALID_ARGUMENT", "400"])] == 1
 
 
 @pytest.mark.parametrize("stage", ["read", "queue", "decode", "predict", "encode", "total"])

@@ -1,54 +1,22 @@
 """The page in a real browser: what a person does, and what they see. Screenshots go to build/screenshots."""
 
-import shutil
-from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, FilePayload, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, ViewportSize
 
+from serving.gateway.view import view
+from serving.preprocess.image import to_pixels
 from tests.conftest import CHECKOUT
 from tests.gateway.caller import GREEN, RED, Caller
-from tests.gateway.classifiers import COLORS
+from tests.gateway.classifiers import COLORS, Classifiers
+from tests.gateway.conftest import Serve
 
-CHROMIUM = shutil.which("chromium") or ""
-pytestmark = pytest.mark.skipif(not CHROMIUM, reason="needs a browser: apt-get install chromium")
 PHONE: ViewportSize = {"width": 360, "height": 740}
 
 
 def photo(data: bytes, name: str = "photo.jpg", kind: str = "image/jpeg") -> FilePayload:
     return {"name": name, "mimeType": kind, "buffer": data}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield running
-        running.close()
-
-
-@pytest.fixture
-def page(browser: Browser, gateway: Caller) -> Iterator[Page]:
-    """The page, loaded; a message on the console or a request elsewhere fails the test."""
-    complaints: list[str] = []
-
-    def heard(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"} and "the server responded with a status of" not in message.text:
-            complaints.append(message.text)
-
-    page = browser.new_page()
-    page.on("console", heard)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("request", lambda sent: complaints.append(sent.url) if not _own(sent.url, gateway) else None)
-    page.goto(gateway.gateway.url)
-    page.get_by_role("combobox").get_by_text("colors").wait_for(state="attached")
-    yield page
-    page.close()
-    assert complaints == []
-
-
-def _own(url: str, gateway: Caller) -> bool:
-    return url.startswith((gateway.gateway.url, "blob:", "data:"))
 
 
 def keep(page: Page, name: str) -> None:
@@ -67,6 +35,30 @@ def test_a_chosen_photo_gets_its_label_with_bars_version_and_times(page: Page) -
     assert "predicting" in facts
     assert f"{COLORS.input.width} \u00d7 {COLORS.input.height}" in page.locator("#seen-size").inner_text()  # type: ignore[union-attr]
     keep(page, "picture")
+
+
+def test_the_picture_shown_is_the_one_that_the_model_was_asked(page: Page) -> None:
+    page.get_by_label("Choose a photo").set_input_files(photo(RED))
+    page.locator("#best", has_text="red").wait_for()
+    shown = page.locator("#pixels").get_attribute("src") or ""
+    coded = shown.removeprefix("data:image/png;base64,")
+
+    assert coded == view(to_pixels(RED, COLORS.input))  # type: ignore[arg-type]
+
+
+def test_an_unusual_picture_is_marked(browser: Browser, serve: Serve) -> None:
+    upstream = Classifiers(replace(COLORS, anomaly_threshold=0.3))
+    upstream.measures_anomaly = {("colors", 1)}
+    page = browser.new_page()
+    page.goto(serve(upstream).gateway.url)
+    page.get_by_role("combobox").get_by_text("colors").wait_for(state="attached")
+    page.get_by_label("Choose a photo").set_input_files(photo(RED))
+    page.get_by_text("do not trust the answer").wait_for()
+    keep(page, "unusual")
+
+    assert "flagged above 0.300" in page.locator("#facts").inner_text()
+    assert "unusual" in page.locator("#strip").inner_text()
+    page.close()
 
 
 def test_a_dropped_photo_is_taken(page: Page) -> None:

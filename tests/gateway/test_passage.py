@@ -142,8 +142,8 @@ def test_answers_are_counted_and_have_their_request_id(caller: Caller) -> None:
 
     counted = samples(caller, "gateway_requests_total")
     assert answer.headers["x-request-id"] == "mine"
-    assert counted[frozenset([MODEL, "", "rest", "raw", "OK"])] >= 1
-    assert counted[frozenset(["", "rest", "raw", "NOT_FOUND"])] >= 1
+    assert counted[frozenset([MODEL, "", "rest", "raw", "OK", "200"])] >= 1
+    assert counted[frozenset(["", "rest", "raw", "NOT_FOUND", "404"])] >= 1
     assert not any("unicorn" in labels for labels in counted)
 
 

@@ -79,13 +79,14 @@ function complain(text) {
 }
 
 async function classify(body, type, show) {
+  const query = show.url ? "?view=true" : "";
   const model = $("model").value;
   complain("");
   $("busy").textContent = "Asking…";
   try {
-    const path = `/v1/models/${encodeURIComponent(model)}/classify`;
+    const path = `/v1/models/${encodeURIComponent(model)}/classify${query}`;
     const answer = await ask(path, { method: "POST", body, headers: { "Content-Type": type } });
-    showAnswer(answer);
+    await showAnswer(answer);
     remember(answer, show);
   } catch (error) {
     complain(error.message);
@@ -101,32 +102,22 @@ async function takePictures(files) {
       complain(`${file.name || "That"} is not a photo: choose JPEG, PNG, WebP or GIF.`);
       continue;
     }
-    await drawAsSeen(file);
     await classify(file, file.type, { url: URL.createObjectURL(file), name: file.name || "pasted photo" });
   }
 }
 
-async function drawAsSeen(file) {
-  const input = models.get($("model").value)?.card?.input;
-  $("seen").hidden = true;
-  if (!input) return;
-  try {
-    const picture = await createImageBitmap(file);
-    const canvas = $("pixels");
-    canvas.width = input.width;
-    canvas.height = input.height;
-    const pen = canvas.getContext("2d");
-    pen.imageSmoothingQuality = "high";
-    pen.drawImage(picture, 0, 0, input.width, input.height);
-    $("seen-size").textContent = `About what the model sees: ${input.width} × ${input.height} pixels`;
-    $("seen").hidden = false;
-  } catch {
-    $("seen").hidden = true; // the server's answer will say what is wrong with it
-  }
+async function showView({ view }) {
+  $("seen").hidden = !view;
+  if (!view) return;
+  const picture = $("pixels");
+  picture.src = `data:image/png;base64,${view}`;
+  await picture.decode().catch(() => undefined);
+  $("seen-size").textContent = `What the model sees: ${picture.naturalWidth} × ${picture.naturalHeight} pixels`;
 }
 
-function showAnswer(answer) {
+async function showAnswer(answer) {
   const [prediction] = answer.predictions;
+  await showView(prediction);
   $("best").textContent = `${prediction.label}, ${percent(prediction.probability)}`;
   $("bars").replaceChildren(...prediction.top.map(bar));
   const time = answer.timing_ms;
@@ -135,6 +126,9 @@ function showAnswer(answer) {
     ["Time", `${time.total} ms: decoding ${time.decode}, waiting ${time.queue}, predicting ${time.predict}`],
     ["Request", answer.request_id],
   ];
+  const strange = prediction.anomaly;
+  if (strange) facts.splice(1, 0, ["Strangeness", `${strange.score.toFixed(3)}, flagged above ${strange.threshold.toFixed(3)}`]);
+  $("strange").hidden = !strange?.flagged;
   $("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
   $("answer").hidden = false;
   $("answer-title").focus({ preventScroll: false });
@@ -156,6 +150,7 @@ function remember(answer, show) {
   if (show.url) entry.append(element("img", "", { src: show.url, alt: show.name }));
   else entry.append(element("q", show.text.slice(0, 80)));
   entry.append(element("strong", prediction.label), element("div", percent(prediction.probability)));
+  if (prediction.anomaly?.flagged) entry.append(element("div", "unusual", { class: "warning" }));
   entry.append(element("div", answer.model, { class: "quiet" }));
   $("strip").prepend(entry);
   while ($("strip").children.length > MOST_SHOWN) {
@@ -209,6 +204,7 @@ function aboutCard(said) {
     rows.push(["Log loss", quality.log_loss.toFixed(3)]);
     rows.push(["Calibration error", quality.calibration_error.toFixed(3)]);
   }
+  if (said.anomaly_threshold != null) rows.push(["Flagged as unusual", `above a score of ${said.anomaly_threshold.toFixed(3)}`]);
   return rows;
 }
 
@@ -240,7 +236,6 @@ $("key").addEventListener("change", loadModels);
 $("file").addEventListener("change", () => takePictures([...$("file").files]).then(() => ($("file").value = "")));
 $("for-texts").addEventListener("submit", (event) => {
   event.preventDefault();
-  $("seen").hidden = true;
   classify($("text").value, "text/plain; charset=utf-8", { text: $("text").value });
 });
 for (const name of ["dragover", "dragleave", "drop"]) {
