@@ -116,7 +116,7 @@ def _runtime(flags: Flags) -> RuntimeOptions:
     if flags.tensorflow_session_config_file:
         session = text_files.read(flags.tensorflow_session_config_file, protos.ConfigProto).SerializeToString()
     return RuntimeOptions(
-        precision=_one_of(flags.precision, "auto", "f32", "bf16"),
+        precision=_one_of(flags.precision, "auto", "f32", "bf16", "int8"),
         runtime=_one_of(flags.runtime, "auto", "openvino", "tensorflow"),
         streams=flags.streams,
         threads=flags.threads,

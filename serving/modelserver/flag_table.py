@@ -89,8 +89,8 @@ class Flags:
     bind_address: str = _flag("0.0.0.0", "Address that both ports listen on.")
     precision: str = _flag(
         "auto",
-        "f32, bf16, or auto: bf16 where the CPU has it and the model card allows it.",
-        one_of=("auto", "f32", "bf16"),
+        "f32, bf16, int8, or auto: bf16, else int8, where the CPU has it and the model card allows it.",
+        one_of=("auto", "f32", "bf16", "int8"),
     )
     runtime: str = _flag(
         "auto",

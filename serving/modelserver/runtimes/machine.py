@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_CPU = Path("/proc/cpuinfo")
+_DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
 def cores(cgroup: Path = _CGROUP) -> int:
@@ -26,6 +28,15 @@ def _limit(cgroup: Path) -> int:
         return math.ceil(int(quota) / int(period)) if int(quota) > 0 else os.cpu_count() or 1
     except (OSError, ValueError, ZeroDivisionError):  # no container, no limit ("max"), or not to be read
         return os.cpu_count() or 1
+
+
+def multiplies_int8(cpu: Path = _CPU) -> bool:
+    """Whether this CPU adds up products of 8-bit numbers in one exact step; others are slower, and round otherwise."""
+    try:
+        flags = next(line for line in cpu.read_text().splitlines() if line.startswith("flags"))
+    except (OSError, StopIteration):
+        return False
+    return not _DOT_PRODUCTS.isdisjoint(flags.split())
 
 
 def installed(package: str) -> bool:

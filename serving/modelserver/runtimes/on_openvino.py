@@ -7,7 +7,7 @@
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import Aborted, BadInput, OutOfRange, ServingError
-from serving.modelserver.runtimes import arguments, machine, saved_model
+from serving.modelserver.runtimes import arguments, machine, openvino_conversion, saved_model
 from serving.modelserver.runtimes.openvino_conversion import (
     Converted,
     NotConvertible,
-    convert,
     core,
     openvino,
 )
@@ -30,6 +29,9 @@ from serving.modelserver.runtimes.openvino_source import Source
 from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
 from serving.modelserver.runtimes.saved_model import Bundle
 from serving.wire import dtypes
+
+Read = Callable[[Bundle, Signature], Converted]
+"""From a signature to the OpenVINO model that computes it."""
 
 _MOST_VARIANTS = 4
 """Ranks other than the stated ones that are kept compiled."""
@@ -49,7 +51,7 @@ def settings(options: RuntimeOptions, precision: str) -> dict[str, Any]:
     """
     threads = options.threads or machine.cores()
     return {
-        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # int8 is in the model itself
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": options.streams or min(threads, max(2, threads // 2)),
         "ENABLE_CPU_PINNING": False,
@@ -63,8 +65,16 @@ class BeyondThirtyTwoBits(OutOfRange):
 class OpenVinoSignature:
     """One signature, compiled. Its owner sees to it that nothing runs while it is closed."""
 
-    def __init__(self, bundle: Bundle, signature: Signature, config: Mapping[str, Any]) -> None:
+    def __init__(
+        self, bundle: Bundle, signature: Signature, config: Mapping[str, Any], read: Read = openvino_conversion.convert
+    ) -> None:
         """Convert and compile.
+
+        Args:
+            bundle: the version.
+            signature: which of its signatures.
+            config: from `settings`.
+            read: where the OpenVINO model comes from.
 
         Raises:
             NotConvertible: operations, types or names that OpenVINO does not have.
@@ -72,8 +82,8 @@ class OpenVinoSignature:
         """
         self._signature = signature
         self._config = config
-        again = functools.partial(_converted_again, bundle.folder, bundle.tags, bundle.stamp, signature)
-        self._source = Source(convert(bundle, signature), again)
+        again = functools.partial(_converted_again, bundle.folder, bundle.tags, bundle.stamp, signature, read)
+        self._source = Source(read(bundle, signature), again)
         self._narrowed = self._source.get().narrowed
         self._shapes = Shapes(self._source)
         self._lock = threading.Lock()
@@ -141,11 +151,13 @@ class OpenVinoSignature:
             return
 
 
-def _converted_again(folder: Path, tags: frozenset[str], stamp: tuple[int, ...], signature: Signature) -> Converted:
+def _converted_again(
+    folder: Path, tags: frozenset[str], stamp: tuple[int, ...], signature: Signature, read: Read
+) -> Converted:
     bundle = saved_model.read(folder, tags)
     if bundle.stamp != stamp:
         raise Aborted(f"version {folder.name} was replaced on disk since it was loaded")
-    return convert(bundle, signature)
+    return read(bundle, signature)
 
 
 def _within_32_bits(alias: str, array: NDArray[Any]) -> None:

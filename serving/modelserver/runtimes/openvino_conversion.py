@@ -115,10 +115,10 @@ def convert(bundle: Bundle, signature: Signature) -> Converted:
     if single is None:
         raise NotConvertible("it feeds a tensor that no placeholder can stand for")
     with _folder(bundle, single) as folder:
-        model = _read(folder)
-    inputs = [_place(model.inputs, name, signature.inputs[alias].data_type) for alias, name in single.inputs.items()]
+        model = read(folder)
+    inputs = [place(model.inputs, name, signature.inputs[alias].data_type) for alias, name in single.inputs.items()]
     outputs = {
-        alias: _place(model.outputs, name, signature.outputs[alias].data_type) for alias, name in single.outputs.items()
+        alias: place(model.outputs, name, signature.outputs[alias].data_type) for alias, name in single.outputs.items()
     }
     if len(inputs) != len(model.inputs):
         raise NotConvertible("it needs inputs that the signature does not name")
@@ -148,22 +148,29 @@ def _folder(bundle: Bundle, single: graph.Alone) -> Iterator[Path]:
         raise NotConvertible(f"its graph cannot be copied aside: {error}") from error
 
 
-def _read(folder: Path) -> Any:
+def read(path: Path) -> Any:
+    """A SavedModel's folder, or a file of OpenVINO's own.
+
+    Raises:
+        NotConvertible: operations that OpenVINO does not have.
+        DataLoss: it cannot be read.
+    """
     try:
-        return core().read_model(folder)
+        return core().read_model(path)
     except RuntimeError as error:
         if "OpConversionFailure" in str(error) or "undeclared parameters" in str(error):
             raise NotConvertible(reason(error)) from error
         raise DataLoss(f"The SavedModel cannot be read; copy the whole version again: {reason(error)}") from error
 
 
-def _place(ports: Any, name: str, data_type: int) -> int:
-    for place, port in enumerate(ports):
+def place(ports: Any, name: str, data_type: int) -> int:
+    """Which of the ports goes by that name; raises NotConvertible where none does, or its type is another."""
+    for number, port in enumerate(ports):
         if name in port.get_names():
             found = port.get_element_type().get_type_name()
             if _TYPES.get(found) != data_type:
                 raise NotConvertible(f"{name} became {found}")
-            return place
+            return number
     raise NotConvertible(f"{name} is lost in conversion")
 
 

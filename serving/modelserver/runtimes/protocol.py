@@ -16,7 +16,7 @@ from serving.card import ModelCard
 Tensors = Mapping[str, NDArray[Any]]
 """Alias to array. Strings are object arrays of bytes, bfloat16 is ml_dtypes.bfloat16."""
 
-Precision = Literal["auto", "f32", "bf16"]
+Precision = Literal["auto", "f32", "bf16", "int8"]
 
 DEFAULT_SIGNATURE = "serving_default"
 
@@ -50,7 +50,7 @@ class RuntimeOptions:
     """How to load and run versions; the same for all models of a server."""
 
     precision: Precision = "auto"
-    """auto: bfloat16 where the CPU has it and the version's card allows it, else float32."""
+    """auto: bfloat16, else int8, where the CPU has it and the version's card allows it, else float32."""
     streams: int = 0
     """Runs that OpenVINO computes side by side; 0: one per two cores, but two where there are two cores."""
     threads: int = 0
@@ -92,7 +92,7 @@ class LoadedModel(Protocol):
 
     @property
     def precision(self) -> str:
-        """`f32` or `bf16`."""
+        """`f32`, `bf16` or `int8`."""
 
     @property
     def gains_from_batches(self) -> bool:
