@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from serving import repository
 from serving.card import Dataset, ImageInput, ModelCard, Parity, Precision, Quality, Task, TextInput
 from serving.errors import FailedPrecondition
-from training import parity, saved_model_writer, warmup_writer
+from training import parity, quantized, saved_model_writer, warmup_writer
 from training.parity import Comparison
 
 LARGEST_DIFFERENCE = 1e-4
@@ -47,6 +47,8 @@ class Candidate:
     """Network inputs to compare runtimes on, from `parity.spread`."""
     originals: Sequence[bytes]
     """Some files or texts, as people send them."""
+    int8: quantized.Pictures | None = None
+    """What to make and judge an int8 form with; None: none is made."""
     training: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     limits: str = ""
@@ -90,11 +92,15 @@ def _write(candidate: Candidate, folder: Path, number: int) -> tuple[ModelCard, 
     _write_card_file(folder, card)
     found = parity.compare(folder, card, _answering(candidate.model), candidate.batches, candidate.originals)
     card = replace(card, **_judged(found, card))
+    remarks = found.remarks
+    if candidate.int8 is not None:
+        card, more = quantized.added(folder, card, _answering(candidate.model), candidate.int8)
+        remarks += more
     saved_model_writer.write_card(folder, card.to_json())
     card = replace(card, files=repository.checksums(folder))
     _write_card_file(folder, card)
     repository.verify(folder, card)
-    return card, found.remarks
+    return card, remarks
 
 
 def _answering(model: Any) -> parity.Answer:
@@ -116,7 +122,7 @@ def _first_card(candidate: Candidate, number: int, roles: Mapping[str, str]) -> 
         signatures=roles,
         dataset=candidate.dataset,
         quality=candidate.quality,
-        allowed_precisions=("f32", "bf16"),
+        allowed_precisions=("f32", "bf16", "int8"),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         training=candidate.training,
         libraries=_libraries(),

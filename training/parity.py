@@ -83,22 +83,28 @@ def compare(
     for runtime, precision in _MEASURED:
         options = RuntimeOptions(runtime=runtime, precision=precision, imitate=True)
         try:
-            answers = _answers(folder, options, card, batches)
-            if any(np.array_equal(answers, others) for others in of_runtime[runtime]):
+            theirs = answers(folder, options, card, batches)
+            if any(np.array_equal(theirs, others) for others in of_runtime[runtime]):
                 raise FailedPrecondition(f"this CPU computes {precision} as it computes f32, so nothing can be learned")
         except ServingError as error:
             remarks.append(f"{runtime} in {precision} was not measured: {error.message}")
         else:
-            of_runtime[runtime].append(answers)
-            found.append(_parity(options, keras_answers, answers))
+            of_runtime[runtime].append(theirs)
+            found.append(_parity(options, keras_answers, theirs))
     return Comparison(tuple(found), tuple(remarks), _unprepared(folder, card, answer, originals))
 
 
-def _answers(folder: Path, options: RuntimeOptions, card: ModelCard, batches: Sequence[NDArray[Any]]) -> NDArray[Any]:
+def answers(folder: Path, options: RuntimeOptions, card: ModelCard, batches: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """What a version answers in one way of serving it, float32 [N, C].
+
+    Raises:
+        FailedPrecondition: it is not to be had in the precision asked for.
+        ServingError: whatever the runtime says.
+    """
     signature = card.signatures.get("prepared", card.signatures["default"])
     with closing(load(folder, options)) as model:
         if model.precision != options.precision:
-            raise FailedPrecondition(f"this CPU does not compute in {options.precision}")
+            raise FailedPrecondition(f"it is not served in {options.precision} here")
         alias = next(iter(model.signatures[signature].inputs))
         return np.concatenate([model.run(signature, {alias: batch})["probabilities"] for batch in batches])
 
