@@ -7,7 +7,7 @@ twice). `export.py` calls this, measures the result and writes the card into it 
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ def write(model: Any, spec: ImageInput | TextInput, folder: Path) -> dict[str, s
 
     Args:
         model: uint8 pixels [N, H, W, C], int32 ids [N, L] or (spec.bits 0, foreign_model.Classifier) strings [N]
-            -> probabilities float32 [N, C].
+            -> probabilities float32 [N, C], or several outputs by name.
         spec: how its input is prepared.
         folder: where to save; may exist.
 
@@ -66,11 +66,11 @@ def write(model: Any, spec: ImageInput | TextInput, folder: Path) -> dict[str, s
 def _image_signatures(model: Any, spec: ImageInput, holder: Any) -> dict[str, Any]:
     size = (spec.height, spec.width)
     pixels = tf.TensorSpec((None, *size, spec.channels), tf.uint8, name="image")
-    holder.frozen = frozen = _frozen(model, pixels)
+    answers = _frozen(model, pixels, holder)
 
     @tf.function(input_signature=[pixels])  # type: ignore[untyped-decorator]
     def serve(image: Any) -> dict[str, Any]:
-        return {"probabilities": frozen(image)[0]}
+        return answers(image)
 
     def prepare(content: Any) -> Any:
         picture = tf.io.decode_image(content, spec.channels, expand_animations=False)
@@ -80,22 +80,22 @@ def _image_signatures(model: Any, spec: ImageInput, holder: Any) -> dict[str, An
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="image_bytes")])  # type: ignore[untyped-decorator]
     def encoded(image_bytes: Any) -> dict[str, Any]:
         prepared = tf.map_fn(prepare, image_bytes, fn_output_signature=tf.TensorSpec(pixels.shape[1:], tf.uint8))
-        return {"probabilities": frozen(prepared)[0]}
+        return answers(prepared)
 
     return {"serving_default": serve, "encoded": encoded}
 
 
 def _text_signatures(model: Any, spec: TextInput, holder: Any) -> dict[str, Any]:
     ids = tf.TensorSpec((None, spec.length), tf.int32, name="ids")
-    holder.frozen = frozen = _frozen(model, ids)
+    answers = _frozen(model, ids, holder)
 
     @tf.function(input_signature=[ids])  # type: ignore[untyped-decorator]
     def prepared(ids: Any) -> dict[str, Any]:
-        return {"probabilities": frozen(ids)[0]}
+        return answers(ids)
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="text")])  # type: ignore[untyped-decorator]
     def serve(text: Any) -> dict[str, Any]:
-        return {"probabilities": frozen(text_graph.ids(text, spec))[0]}
+        return answers(text_graph.ids(text, spec))
 
     return {"serving_default": serve, "prepared": prepared}
 
@@ -114,10 +114,19 @@ def _save_string_model(model: Any, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _frozen(model: Any, spec: Any) -> Any:
-    """The model in inference mode as a concrete function without variables."""
-    call = tf.function(lambda inputs: model(inputs, training=False))
-    return convert_variables_to_constants_v2(call.get_concrete_function(spec), lower_control_flow=False)
+def _frozen(model: Any, spec: Any, holder: Any) -> Callable[[Any], dict[str, Any]]:
+    """The model in inference mode as one function without variables, kept by the holder: input -> named outputs."""
+    names: list[str] = []
+
+    def call(inputs: Any) -> list[Any]:
+        outputs = model(inputs, training=False)
+        named = outputs if isinstance(outputs, dict) else {"probabilities": outputs}
+        names[:] = named
+        return list(named.values())
+
+    traced = tf.function(call).get_concrete_function(spec)
+    holder.frozen = frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
+    return lambda inputs: dict(zip(names, frozen(inputs), strict=True))
 
 
 def _card_signature() -> Any:

@@ -33,9 +33,10 @@ def features_of(model: Any) -> Any | None:
 
 
 def with_features(model: Any) -> Any:
-    """The network with both outputs, [probabilities, features]; only the first where there are no features."""
+    """The network with its `probabilities` and, where it has some, its `features`."""
     features = features_of(model)
-    return keras.Model(model.inputs, [model.outputs[0]] if features is None else [model.outputs[0], features])
+    named = {"probabilities": model.outputs[0]}
+    return keras.Model(model.inputs, named if features is None else named | {"features": features})
 
 
 def build(model: Any, temperature: float, detector: Detector | None) -> Any:
