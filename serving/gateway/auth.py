@@ -2,7 +2,7 @@
 
 The file has one key a line, `NAME SHA256 [rate=10] [models=a,b]`; '#' starts a comment. It holds
 hashes only, is read again when it changes, and a broken new file never replaces a good old one.
-A hash is made by `printf %s "$KEY" | sha256sum`.
+A hash is made by `printf %s "$KEY" | sha256sum`. How often is kept count of by pyrate-limiter, in this process.
 """
 
 import hashlib
@@ -10,14 +10,21 @@ import hmac
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from threading import Lock
 from time import monotonic
+
+from pyrate_limiter import Decision, Rate, RateItem, StateBucket, TokenBucket
 
 from serving.errors import PermissionDenied, RateLimited, Unauthenticated
 from serving.gateway.config import ConfigError
 from serving.gateway.watched_file import WatchedFile
 
+SLOWEST_S = 100_000
+"""The least rate of a key is one request in so long; about a day."""
+FASTEST = 1e6
+"""Requests per second; the limiter counts in microseconds."""
 _HOW = "send the header 'Authorization: Bearer KEY'"
 
 
@@ -33,24 +40,6 @@ class Key:
     """What it may ask, None for everything."""
 
 
-class Bucket:
-    """A token bucket: `rate` tokens a second, at most one second's worth (at least one) kept."""
-
-    def __init__(self, rate: float, now: float) -> None:
-        self.rate = rate
-        self._tokens = self._room = max(1.0, rate)
-        self._at = now
-
-    def wait_s(self, now: float) -> float:
-        """Take a token and return 0, or return how long until there is one."""
-        self._tokens = min(self._room, self._tokens + (now - self._at) * self.rate)
-        self._at = now
-        if self._tokens < 1:
-            return (1 - self._tokens) / self.rate
-        self._tokens -= 1
-        return 0.0
-
-
 class Keys:
     """The keys in force. Thread-safe."""
 
@@ -58,7 +47,8 @@ class Keys:
         """Raises: ConfigError: the file cannot be read or has a broken line."""
         self._file = None if path is None else WatchedFile(path, _read)
         self._lock = Lock()
-        self._buckets: dict[str, Bucket] = {}
+        self._buckets: dict[str, tuple[float, StateBucket]] = {}
+        """By the key's name: its rate as the bucket was made, and the bucket."""
 
     def check(self, authorization: str | None) -> str:
         """The name of the key that was sent; empty where no keys are used.
@@ -88,12 +78,22 @@ class Keys:
     def _spend(self, key: Key) -> None:
         if key.rate is None:
             return
-        now = monotonic()
-        bucket = self._buckets.get(key.name)
-        if bucket is None or bucket.rate != key.rate:
-            bucket = self._buckets[key.name] = Bucket(key.rate, now)
-        if wait_s := bucket.wait_s(now):
+        rate, bucket = self._buckets.get(key.name, (0.0, None))
+        if bucket is None or rate != key.rate:
+            bucket = _bucket(key.rate)
+            self._buckets[key.name] = (key.rate, bucket)
+        decision = bucket.put_decision(RateItem(key.name, int(monotonic() * 1000)))
+        assert isinstance(decision, Decision)
+        if not decision.allowed:
+            wait_s = (decision.retry_after_ms or 1) / 1000
             raise RateLimited(f"the key {key.name} may ask {key.rate:g} times a second", retry_after_s=wait_s)
+
+
+def _bucket(rate: float) -> StateBucket:
+    """Lets a burst of one second's worth through, at least one, and then so many a second."""
+    share = Fraction(rate).limit_denominator(SLOWEST_S)
+    allowed = Rate(share.numerator, share.denominator * 1000, burst=max(1, int(rate)))
+    return StateBucket([allowed], TokenBucket())
 
 
 def _find(keys: Mapping[str, Key], secret: str) -> Key | None:
@@ -131,6 +131,6 @@ def _key(name: str, digest: str, rate: str | None = None, models: str | None = N
     if not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
         raise ValueError(digest)
     per_s = None if rate is None else float(rate)
-    if per_s is not None and not 0 < per_s < 1e9:
+    if per_s is not None and not 1 / SLOWEST_S <= per_s <= FASTEST:
         raise ValueError(rate)
     return Key(name, bytes.fromhex(digest), per_s, None if models is None else frozenset(models.split(",")))

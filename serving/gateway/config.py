@@ -67,7 +67,7 @@ class GatewayConfig:
     """Answers within this time are quick enough for anybody: only slower ones make the limit shrink or refuse."""
 
     api_keys: Path | None = None
-    """File of API keys; without one everybody may ask. One line each: NAME SHA256 [REQUESTS_PER_SECOND]."""
+    """File of API keys; without one everybody may ask. One line each: NAME SHA256 [rate=10] [models=a,b]."""
     tls_certificate: Path | None = None
     """PEM chain of this server; needs tls_key."""
     tls_key: Path | None = None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from serving.errors import RateLimited, Unauthenticated
-from serving.gateway.auth import Bucket, Keys
+from serving.gateway.auth import Keys
 from serving.gateway.config import ConfigError, GatewayConfig
 from tests.gateway.caller import RED, Caller
 from tests.gateway.classifiers import COLORS, MOODS, Classifiers
@@ -107,7 +107,10 @@ def test_a_removed_file_leaves_the_keys_in_force(keys_file: Path) -> None:
     assert keys.check("Bearer a-secret") == "ann"
 
 
-@pytest.mark.parametrize("text", ["ann", "ann 00", f"ann {'0' * 64} rate=fast", f"ann {'0' * 64} rate=0", "a b c d"])
+@pytest.mark.parametrize(
+    "text",
+    ["ann", "ann 00", f"ann {'0' * 64} rate=fast", f"ann {'0' * 64} rate=0", f"ann {'0' * 64} rate=nan", "a b c d"],
+)
 def test_a_broken_line_stops_the_start_and_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "keys").write_text(f"# fine\n{text}\n")
 
@@ -120,12 +123,44 @@ def test_a_missing_file_stops_the_start(tmp_path: Path) -> None:
         GatewayConfig(api_keys=tmp_path / "none")
 
 
-def test_a_bucket_lets_a_burst_through_and_then_the_rate() -> None:
-    bucket = Bucket(10, now=0)
+def test_a_key_may_use_a_seconds_worth_at_once_and_then_is_told_when_to_come(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(line("fay", "f", "rate=2"))
+    keys = Keys(tmp_path / "keys")
+    assert [keys.check("Bearer f") for _ in range(2)] == ["fay", "fay"]
+    refused = [refusal(keys, "f") for _ in range(30)]
 
-    assert [bucket.wait_s(0) for _ in range(10)] == [0.0] * 10
-    assert bucket.wait_s(0) == pytest.approx(0.1)
-    assert bucket.wait_s(0.1) == 0
+    assert any(refused)
+    assert all(0 < error.retry_after_s <= 0.5 for error in refused if error and error.retry_after_s is not None)
+
+
+def refusal(keys: Keys, secret: str) -> RateLimited | None:
+    try:
+        keys.check(f"Bearer {secret}")
+    except RateLimited as error:
+        return error
+    return None
+
+
+def test_a_refusal_costs_no_allowance(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text(line("eve", "e", "rate=20"))
+    keys = Keys(tmp_path / "keys")
+    while refusal(keys, "e") is None:
+        pass
+    for _ in range(200):
+        refusal(keys, "e")
+    error = refusal(keys, "e")
+
+    assert error is None or (error.retry_after_s or 0) <= 0.05
+
+
+def test_a_new_rate_in_the_file_holds_at_once(keys_file: Path) -> None:
+    keys = Keys(keys_file)
+    keys.check("Bearer b-secret")
+    assert refusal(keys, "b-secret") is not None
+    keys_file.write_text(line("bob", "b-secret", "rate=1000"))
+    look_again(keys)
+
+    assert refusal(keys, "b-secret") is None
 
 
 def test_a_slow_key_still_gets_one_request_at_a_time(tmp_path: Path) -> None:
