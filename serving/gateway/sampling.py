@@ -21,7 +21,7 @@ from serving.gateway.background import Background
 from serving.gateway.bodies import Item
 from serving.gateway.classify import Answer
 from serving.gateway.config import ConfigError, GatewayConfig
-from serving.gateway.documents import Prediction, Sampling
+from serving.gateway.documents import Said, Sampling
 from serving.gateway.metrics import GatewayMetrics
 
 MARK = "answer.json"
@@ -38,7 +38,7 @@ class Sample:
     model: str
     request_id: str
     answer: Answer
-    predictions: list[Prediction]
+    predictions: list[Said]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +135,16 @@ def _files(sample: Sample) -> list[tuple[str, bytes]]:
 
 
 def _bytes(item: Item) -> bytes:
-    return item if isinstance(item, bytes) else item.encode("utf-8", "surrogatepass")
+    if isinstance(item, bytes):
+        return item
+    return item.encode("utf-8", "surrogatepass") if isinstance(item, str) else orjson.dumps(item)
 
 
 def _suffix(item: Item) -> str:
     if isinstance(item, str):
         return ".txt"
+    if not isinstance(item, bytes):
+        return ".json"
     return next((suffix for start, suffix in _SUFFIXES.items() if item.startswith(start)), ".bin")
 
 

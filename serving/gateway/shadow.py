@@ -22,7 +22,7 @@ from serving.gateway.metrics import GatewayMetrics
 from serving.gateway.prepare import prepare
 from serving.gateway.problems import BadItem
 from serving.gateway.routing import Rule
-from serving.gateway.upstream import Upstream
+from serving.gateway.upstream import Tensors, Upstream
 
 TIMEOUT_S = 5.0
 
@@ -70,14 +70,21 @@ class Shadow:
                 items = [copy.answer.items[row] for row in copy.answer.prepared.rows]
                 inputs = prepare(items, card, deadline, partial=False).inputs
             signature = card.signatures.get("default", "serving_default")
-            found = self._upstream.predict(copy.model, card.version, signature, inputs, deadline)["probabilities"]
-            pairs = zip(_labels(copy.answer.probabilities, copy.answer.card), _labels(found, card), strict=True)
-            agreed = sum(mine == other for mine, other in pairs)
+            outputs = self._upstream.predict(copy.model, card.version, signature, inputs, deadline)
+            agreed = _agreed(copy.answer, outputs, card)
         except (ServingError, BadItem, LookupError, ValueError):
             self._metrics.shadowed(copy.model, version, "failed", rows)
             return
         self._metrics.shadowed(copy.model, version, "agreed", agreed)
         self._metrics.shadowed(copy.model, version, "disagreed", rows - agreed)
+
+
+def _agreed(answer: Answer, outputs: Tensors, card: ModelCard) -> int:
+    """Items of the same first label, or whose values differ by at most a hundredth."""
+    if not card.labels:
+        return int(np.isclose(answer.probabilities, outputs["value"], rtol=0.01).sum())
+    pairs = zip(_labels(answer.probabilities, answer.card), _labels(outputs["probabilities"], card), strict=True)
+    return sum(mine == other for mine, other in pairs)
 
 
 def _labels(probabilities: NDArray[Any], card: ModelCard) -> list[str]:
