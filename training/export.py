@@ -26,6 +26,8 @@ from training.parity import Comparison
 
 LARGEST_DIFFERENCE = 1e-4
 """In any probability, between Keras and a float32 runtime."""
+LARGEST_ANOMALY_DIFFERENCE = 1e-3
+"""In any anomaly score, as a share of it, between Keras and a float32 runtime."""
 LEAST_AGREEMENT = 0.995
 """Share of first places that a precision must keep to be allowed."""
 _LIBRARIES = ("keras", "numpy", "openvino", "pillow", "simplejpeg", "tensorflow")
@@ -43,6 +45,8 @@ class Candidate:
     input: ImageInput | TextInput
     dataset: Dataset
     quality: Quality | None
+    anomaly_threshold: float | None = None
+    """Of the output `anomaly`, where the model has it."""
     batches: Sequence[NDArray[Any]]
     """Network inputs to compare runtimes on, from `parity.spread`."""
     originals: Sequence[bytes]
@@ -104,9 +108,11 @@ def _write(candidate: Candidate, folder: Path, number: int) -> tuple[ModelCard, 
 
 
 def _answering(model: Any) -> parity.Answer:
-    def answer(batch: NDArray[Any]) -> NDArray[Any]:
+    def answer(batch: NDArray[Any]) -> parity.Outputs:
         asked = model.predict_on_batch if hasattr(model, "predict_on_batch") else model
-        return np.asarray(asked(batch), np.float32)
+        said = asked(batch)
+        named = said if isinstance(said, dict) else {"probabilities": said}
+        return {name: np.asarray(values, np.float32) for name, values in named.items()}
 
     return answer
 
@@ -122,6 +128,7 @@ def _first_card(candidate: Candidate, number: int, roles: Mapping[str, str]) -> 
         signatures=roles,
         dataset=candidate.dataset,
         quality=candidate.quality,
+        anomaly_threshold=candidate.anomaly_threshold,
         allowed_precisions=("f32", "bf16", "int8"),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         training=candidate.training,
@@ -146,6 +153,11 @@ def _judged(found: Comparison, card: ModelCard) -> dict[str, Any]:
                 f"{card.name} is not published: {one.runtime} in float32 differs from Keras by "
                 f"{one.largest_difference:.2g} in a probability, and {LARGEST_DIFFERENCE:g} is allowed"
             )
+    if found.anomaly_difference > LARGEST_ANOMALY_DIFFERENCE:
+        raise FailedPrecondition(
+            f"{card.name} is not published: in float32 an anomaly score differs from Keras' by "
+            f"{found.anomaly_difference:.2g} of it, and {LARGEST_ANOMALY_DIFFERENCE:g} is allowed"
+        )
     image = isinstance(card.input, ImageInput)
     if not image and found.unprepared_difference > LARGEST_DIFFERENCE:
         raise FailedPrecondition(

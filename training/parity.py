@@ -5,7 +5,7 @@ room of training knows that code. `export.py` decides what the figures allow.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +27,13 @@ _BATCH = 32
 _CLOSE_CALL = 0.02
 """Where Keras' two best are nearer than this, another order is no disagreement."""
 
-Answer = Callable[[NDArray[Any]], NDArray[Any]]
-"""A batch of network inputs -> probabilities float32 [N, C]."""
+_NEAR_THRESHOLD = 0.02
+"""Where Keras' anomaly score is within this share of the threshold, either side is no disagreement."""
+
+Outputs = Mapping[str, NDArray[Any]]
+"""`probabilities` float32 [N, C] and, where the model has it, `anomaly` float32 [N]."""
+Answer = Callable[[NDArray[Any]], Outputs]
+"""What Keras says to a batch of network inputs."""
 _MEASURED: Sequence[tuple[Literal["tensorflow", "openvino"], Literal["f32", "bf16"]]] = (
     ("tensorflow", "f32"),
     ("openvino", "f32"),
@@ -44,6 +49,8 @@ class Comparison:
     """One for every way of serving that works on this machine."""
     remarks: tuple[str, ...]
     """A sentence for every way that could not be measured."""
+    anomaly_difference: float
+    """Of any anomaly score in float32, as a share of it; 0 where there is none."""
     unprepared_difference: float
     """Of any probability, where the graph prepares whole files or texts itself and where `serving.preprocess` does."""
 
@@ -76,26 +83,33 @@ def compare(
         batches: what to compare on.
         originals: picture files or texts, for the signature that prepares them itself.
     """
-    keras_answers = np.concatenate([answer(batch) for batch in batches])
+    ours = together([answer(batch) for batch in batches])
     found: list[Parity] = []
     remarks: list[str] = []
+    off = 0.0
     of_runtime: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
     for runtime, precision in _MEASURED:
         options = RuntimeOptions(runtime=runtime, precision=precision, imitate=True)
         try:
             theirs = answers(folder, options, card, batches)
-            if any(np.array_equal(theirs, others) for others in of_runtime[runtime]):
+            if any(np.array_equal(theirs["probabilities"], others) for others in of_runtime[runtime]):
                 raise FailedPrecondition(f"this CPU computes {precision} as it computes f32, so nothing can be learned")
         except ServingError as error:
             remarks.append(f"{runtime} in {precision} was not measured: {error.message}")
         else:
-            of_runtime[runtime].append(theirs)
-            found.append(_parity(options, keras_answers, theirs))
-    return Comparison(tuple(found), tuple(remarks), _unprepared(folder, card, answer, originals))
+            of_runtime[runtime].append(theirs["probabilities"])
+            found.append(measured(options, ours, theirs, card.anomaly_threshold))
+            off = max(off, _anomaly_difference(ours, theirs)) if precision == "f32" else off
+    return Comparison(tuple(found), tuple(remarks), off, _unprepared(folder, card, answer, originals))
 
 
-def answers(folder: Path, options: RuntimeOptions, card: ModelCard, batches: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """What a version answers in one way of serving it, float32 [N, C].
+def together(parts: Sequence[Outputs]) -> Outputs:
+    """The outputs of several batches, in a row."""
+    return {name: np.concatenate([np.asarray(part[name], np.float32) for part in parts]) for name in parts[0]}
+
+
+def answers(folder: Path, options: RuntimeOptions, card: ModelCard, batches: Sequence[NDArray[Any]]) -> Outputs:
+    """What a version answers in one way of serving it.
 
     Raises:
         FailedPrecondition: it is not to be had in the precision asked for.
@@ -106,19 +120,39 @@ def answers(folder: Path, options: RuntimeOptions, card: ModelCard, batches: Seq
         if model.precision != options.precision:
             raise FailedPrecondition(f"it is not served in {options.precision} here")
         alias = next(iter(model.signatures[signature].inputs))
-        return np.concatenate([model.run(signature, {alias: batch})["probabilities"] for batch in batches])
+        return together([model.run(signature, {alias: batch}) for batch in batches])
 
 
-def _parity(options: RuntimeOptions, keras_answers: NDArray[Any], answers: NDArray[Any]) -> Parity:
+def measured(options: RuntimeOptions, ours: Outputs, theirs: Outputs, threshold: float | None) -> Parity:
+    """How the answers of one way of serving compare with Keras'; `threshold` is of the anomaly score."""
     assert options.runtime != "auto"
     assert options.precision != "auto"
     return Parity(
         runtime=options.runtime,
         precision=options.precision,
-        examples=len(answers),
-        largest_difference=largest_difference(keras_answers, answers),
-        top1_agreement=agreement(keras_answers, answers),
+        examples=len(theirs["probabilities"]),
+        largest_difference=largest_difference(ours["probabilities"], theirs["probabilities"]),
+        top1_agreement=min(
+            agreement(ours["probabilities"], theirs["probabilities"]), _same_flags(ours, theirs, threshold)
+        ),
     )
+
+
+def _same_flags(ours: Outputs, theirs: Outputs, threshold: float | None) -> float:
+    """Share of examples on the same side of the anomaly threshold."""
+    if threshold is None or "anomaly" not in ours:
+        return 1.0
+    near = np.abs(ours["anomaly"] - threshold) <= _NEAR_THRESHOLD * threshold
+    same = (ours["anomaly"] > threshold) == (theirs["anomaly"] > threshold)
+    return float((same | near).mean())
+
+
+def _anomaly_difference(ours: Outputs, theirs: Outputs) -> float:
+    if "anomaly" not in ours:
+        return 0.0
+    if not np.isfinite(theirs["anomaly"]).all():
+        return float("inf")
+    return float((np.abs(ours["anomaly"] - theirs["anomaly"]) / np.maximum(ours["anomaly"], 1e-3)).max())
 
 
 def largest_difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:
@@ -148,7 +182,7 @@ def _unprepared(folder: Path, card: ModelCard, answer: Answer, originals: Collec
                 theirs = model.run(signature, {alias: np.array([original], object)})["probabilities"]
             except BadInput:
                 continue  # a kind of picture that TensorFlow cannot open, such as WebP
-            largest = max(largest, largest_difference(answer(_prepared(original, card.input)), theirs))
+            largest = max(largest, largest_difference(answer(_prepared(original, card.input))["probabilities"], theirs))
     return largest
 
 

@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -59,9 +59,7 @@ def _cut(rows: NDArray[Any]) -> Iterator[NDArray[Any]]:
     return (rows[start : start + _BATCH] for start in range(0, len(rows), _BATCH))
 
 
-def added(
-    folder: Path, card: ModelCard, answer: Callable[[NDArray[Any]], NDArray[Any]], given: Pictures
-) -> tuple[ModelCard, tuple[str, ...]]:
+def added(folder: Path, card: ModelCard, answer: parity.Answer, given: Pictures) -> tuple[ModelCard, tuple[str, ...]]:
     """Write the int8 form into a version's folder and measure it; it stays only if it is good enough.
 
     Args:
@@ -75,19 +73,13 @@ def added(
     """
     with saved_model_writer.disk_errors():
         write(folder, card.signatures["default"], given.calibration)
-    theirs = parity.answers(
-        folder, RuntimeOptions(runtime="openvino", precision="int8", imitate=True), card, given.test
-    )
-    ours = np.concatenate([answer(batch) for batch in given.test])
-    measured = Parity(
-        runtime="openvino",
-        precision="int8",
-        examples=len(theirs),
-        largest_difference=parity.largest_difference(ours, theirs),
-        top1_agreement=parity.agreement(ours, theirs),
-    )
+    options = RuntimeOptions(runtime="openvino", precision="int8", imitate=True)
+    theirs = parity.answers(folder, options, card, given.test)
+    ours = parity.together([answer(batch) for batch in given.test])
+    measured = parity.measured(options, ours, theirs, card.anomaly_threshold)
     card = replace(card, parity=(*card.parity, measured))
-    if refusal := judged(measured, quality.measure(theirs, given.labels), quality.measure(ours, given.labels)):
+    int8, keras = (quality.measure(one["probabilities"], given.labels) for one in (theirs, ours))
+    if refusal := judged(measured, int8, keras):
         shutil.rmtree(folder / openvino_quantized.FOLDER)
         return card, (f"int8 was written, measured and thrown away: {refusal}",)
     return replace(card, allowed_precisions=(*card.allowed_precisions, "int8")), ()
