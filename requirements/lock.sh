@@ -13,6 +13,6 @@ everything=$(mktemp)
 trap 'rm -f "$everything"' EXIT
 cat requirements/*.txt > "$everything" 2>/dev/null || true     # keeps today's pins where they still fit
 compile --all-extras "$@" --output-file "$everything"
-for extra in gateway modelserver openvino training tfds otel load clients dev; do
+for extra in gateway modelserver openvino training tfds otel load store clients dev; do
   compile --extra "$extra" --constraint "$everything" --output-file "requirements/$extra.txt"
 done
