@@ -26,6 +26,7 @@ _PURPOSE = {
     "models": "Models that must be ready, separated by commas.",
     "default_timeout_s": "Longest a request may take, unless X-Request-Timeout says otherwise.",
     "sample_folder": "Folder to keep some requests in for labelling; none are kept without it.",
+    "trace_endpoint": "URL of an OpenTelemetry collector, such as http://HOST:4318/v1/traces; none without it.",
     "api_keys": "File of API keys; without one everybody may ask.",
     "tls_certificate": "PEM certificate chain of this server.",
     "tls_key": "PEM private key of that certificate.",

@@ -84,6 +84,9 @@ class GatewayConfig:
 
     access_log: bool = True
     """One JSON line a request on stdout."""
+    trace_endpoint: str | None = None
+    """URL that takes OpenTelemetry traces, as http://HOST:4318/v1/traces; else OTEL_EXPORTER_OTLP_ENDPOINT settles it.
+    Needs the extra otel."""
     drain_delay_s: float = 0.0
     """After SIGTERM, keep answering for so long with readiness off, until load balancers have noticed."""
     grace_s: float = 25.0
@@ -108,16 +111,31 @@ class GatewayConfig:
             raise ConfigError(f"port must be between 0 and 65535, got {self.port}")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ConfigError("tls_certificate and tls_key go together: give both or neither")
+        if self.trace_endpoint is not None and not self.trace_endpoint.startswith(("http://", "https://")):
+            raise ConfigError(f"trace_endpoint must be an http:// or https:// URL, got {self.trace_endpoint!r}")
         for path in (self.api_keys, self.routing, self.tls_certificate, self.tls_key, self.upstream_ca):
             if path is not None and not path.is_file():
                 raise ConfigError(f"there is no file {path}")
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ, **given: Any) -> Self:
-        """Take each field from `given`, else from GATEWAY_<NAME> where that is set."""
+        """Take each field from `given`, else from GATEWAY_<NAME> where that is set.
+
+        The collector of traces is also taken from where every OpenTelemetry SDK looks for it.
+        """
         texts = {name: env.get(f"GATEWAY_{name.upper()}", "") for name in kinds()}
         found = {name: parse(name, text) for name, text in texts.items() if text}
-        return cls(**found | given)
+        return cls(**{"trace_endpoint": _collector(env)} | found | given)
+
+
+def _collector(env: Mapping[str, str]) -> str | None:
+    """Source: OpenTelemetry's specification of the OTLP exporter's environment variables."""
+    if env.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return None
+    if whole := env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"):
+        return whole
+    base = env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    return f"{base.rstrip('/')}/v1/traces" if base else None
 
 
 def kinds() -> dict[str, Any]:

@@ -34,6 +34,9 @@ class Exchange:
 
     request_id: str = ""
     traceparent: str = ""
+    """Of our own span, as it is handed on."""
+    parent: str = ""
+    """The caller's span, 16 hexadecimal digits, if there is one."""
     arrived: float = field(default_factory=monotonic)
     deadline: float = math.inf
     route: str = "other"
@@ -81,6 +84,7 @@ def identify(exchange: Exchange, header: Mapping[str, str]) -> None:
     parent = header.get("traceparent", "")
     span = os.urandom(8).hex()
     if _TRACEPARENT.fullmatch(parent):
+        exchange.parent = parent[36:52]
         exchange.traceparent = f"{parent[:36]}{span}{parent[52:]}"
     else:
         exchange.traceparent = f"00-{os.urandom(16).hex()}-{span}-01"

@@ -8,6 +8,7 @@ free to hear signals, so that SIGTERM works whatever the loop is doing.
 """
 
 import asyncio
+import importlib
 import logging
 import signal
 import socket
@@ -15,7 +16,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 
@@ -51,6 +52,7 @@ class Gateway:
         limit = AdaptiveLimit(config.max_in_flight, config.calm_latency_s)
         self._admission = Admission(limit, config.max_waiting)
         self._log = AccessLog() if config.access_log else None
+        self._tracing = None if config.trace_endpoint is None else _tracing(config.trace_endpoint)
         self._front = Front(
             create_app(config, upstream, self.services).wsgi_app,
             config,
@@ -112,8 +114,9 @@ class Gateway:
         self._lanes.close()
         self.services.stop()
         self._socket.close()
-        if self._log is not None:
-            self._log.close()
+        for told in (self._log, self._tracing):
+            if told is not None:
+                told.close()
         return finished
 
     def run(self, announce: Callable[[], None] = lambda: None) -> int:
@@ -181,6 +184,8 @@ class Gateway:
         self.services.metrics.finished(exchange, status)
         if self._log is not None:
             self._log.write(exchange, status)
+        if self._tracing is not None:
+            self._tracing.finished(exchange, status)
 
     def _show_numbers(self) -> None:
         watch, admission = self.services.metrics.watch, self._admission
@@ -205,6 +210,21 @@ def _bound(config: GatewayConfig) -> socket.socket:
         raise ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror}") from error
     bound.setblocking(False)
     return bound
+
+
+def _tracing(endpoint: str) -> Any:
+    """A `tracing.Tracing`; its room is opened only now, since it takes a third of a second and an extra.
+
+    Raises:
+        ConfigError: the extra is not installed.
+    """
+    try:
+        return importlib.import_module("serving.gateway.tracing").Tracing(endpoint)
+    except ImportError as error:
+        raise ConfigError(
+            f"traces for {endpoint} need OpenTelemetry, which is not installed ({error}): "
+            "pip install 'slipway[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT"
+        ) from error
 
 
 def _warn_if_open(config: GatewayConfig) -> None:
