@@ -1,6 +1,6 @@
 """Where a run's examples come from: the source that was asked for, prepared and cached.
 
-    sample_data | class_folders | class_archive | tfds_source  ->  prepared_cache  ->  Examples
+    sample_data | class_folders | class_archive | tfds_source | table_source  ->  prepared_cache  ->  Examples
 
 The command line and the tests come in here; what a source is, says `sources.py`.
 """
@@ -10,8 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.card import ImageInput, TextInput
+from serving.card import Input
 from serving.errors import BadInput
+from training import table_source
 from training.class_archive import ClassArchive, find_archive
 from training.class_folders import ClassFolders
 from training.prepared_cache import PreparedData, prepared
@@ -29,6 +30,8 @@ class SourceChoice:
     kind: SourceKind | None = None
     data_dir: Path | None = None
     sha256: str = ""
+    target: str = ""
+    """The column of a table that the others should tell."""
 
 
 def open_source(spec: SourceSpec, choice: SourceChoice) -> Source:
@@ -40,8 +43,10 @@ def open_source(spec: SourceSpec, choice: SourceChoice) -> Source:
     kind = choice.kind or spec.kind
     if choice.sha256 and kind != "archive":
         raise BadInput(f"--sha256 is the checksum of an archive, and --source is {kind}")
+    if choice.target and kind != "table":
+        raise BadInput(f"--target names a column of a table, and --source is {kind}")
     if choice.data_dir is not None and kind == "sample":
-        raise BadInput("--data-dir is for --source directory, archive or tfds; the samples are made by code")
+        raise BadInput("--data-dir is for every --source but sample; the samples are made by code")
     return _OPEN[kind](spec, choice)
 
 
@@ -51,7 +56,7 @@ def unknown_source(dataset: str) -> SourceSpec:
 
 
 def _sample(spec: SourceSpec, choice: SourceChoice) -> Source:
-    return SampleData(spec.dataset)
+    return table_source.sample(spec.dataset) or SampleData(spec.dataset)
 
 
 def _directory(spec: SourceSpec, choice: SourceChoice) -> Source:
@@ -72,17 +77,22 @@ def _tfds(spec: SourceSpec, choice: SourceChoice) -> Source:
     return TensorFlowDataset(spec.tfds_name, spec.tfds_splits, choice.data_dir)
 
 
+def _table(spec: SourceSpec, choice: SourceChoice) -> Source:
+    return table_source.open_table(choice.data_dir, choice.target)
+
+
 _OPEN: dict[SourceKind, Callable[[SourceSpec, SourceChoice], Source]] = {
     "sample": _sample,
     "directory": _directory,
     "archive": _archive,
     "tfds": _tfds,
+    "table": _table,
 }
 
 
 def load(
     source: Source,
-    spec: ImageInput | TextInput,
+    spec: Input,
     *,
     network: str,
     labels: tuple[str, ...] | None,

@@ -1,10 +1,10 @@
-"""Prepared data sets on disk: decoded pictures or hashed texts, ready for the network.
+"""Prepared data sets on disk: decoded pictures, hashed texts or rows, ready for the network.
 
     <cache>/<dataset>-<key>/inputs.bin  offsets.npy (texts)  index.json
 
 The key covers the data's checksum, the preparation's settings and its code, so a stale entry is
 never read. An entry is written aside and renamed: a killed run leaves no half of one. Every
-picture goes through `serving.preprocess.image`, every text through `serving.preprocess.text`.
+picture goes through `serving.preprocess.image`, every text through `.text`, every row through `.table`.
 """
 
 import contextlib
@@ -23,14 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import preprocess
-from serving.card import ImageInput, TextInput
+from serving.card import ImageInput, Input, TableInput, TextInput
 from serving.errors import BadInput, ServingError
-from serving.preprocess import image, text
+from serving.preprocess import image, table, text
 from training.progress import Progress
 from training.recipe import Examples, RaggedIds
-from training.sources import RawData, RawExample, Source
+from training.sources import RawData, RawExample, Source, without_repeats
 
-_LAYOUT = 1
+_LAYOUT = 2
 _MOST_UNREADABLE = 0.01
 _ORIGINALS = 128
 SPLITS = ("train", "validation", "test")
@@ -57,7 +57,7 @@ class PreparedData:
 
 def prepared(
     source: Source,
-    spec: ImageInput | TextInput,
+    spec: Input,
     cache: Path,
     progress: Progress,
     check: Callable[[Sequence[str]], None],
@@ -79,8 +79,10 @@ def prepared(
     key = hashlib.sha256(identity.encode()).hexdigest()[:24]
     folder = cache / f"{source.dataset}-{key}"
     if not (folder / "index.json").exists():
-        raw = source.read()
+        raw = without_repeats(source.read())
         check(raw.labels)
+        if raw.repeats:
+            progress.say(f"{raw.repeats} examples have their twin in another split and are left out")
         with written_aside(folder) as aside:
             _prepare(raw, spec, aside, progress, cache / f"{source.dataset}-unreadable.txt")
     data = _open(folder, spec, key)
@@ -88,7 +90,7 @@ def prepared(
     return data
 
 
-def _code_of(spec: ImageInput | TextInput) -> list[str]:
+def _code_of(spec: Input) -> list[str]:
     """What else decides about the prepared values: the code, and the versions of the decoders."""
     files = sorted(Path(preprocess.__file__).parent.glob("*.py"))
     code = hashlib.sha256(b"\0".join(path.read_bytes() for path in files)).hexdigest()
@@ -125,7 +127,7 @@ def _sweep(left: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
 
 
-def _prepare(raw: RawData, spec: ImageInput | TextInput, aside: Path, progress: Progress, list_file: Path) -> None:
+def _prepare(raw: RawData, spec: Input, aside: Path, progress: Progress, list_file: Path) -> None:
     everything = [one for split in (raw.train, raw.validation, raw.test) for one in split]
     unreadable: list[str] = []
     lengths: list[int] = []
@@ -140,14 +142,13 @@ def _prepare(raw: RawData, spec: ImageInput | TextInput, aside: Path, progress: 
         kept = [length for length in lengths if length >= 0]
         np.save(aside / "offsets.npy", np.concatenate([[0], np.cumsum(kept)]).astype(np.int64))
     index = _index(raw, lengths, unreadable)
-    index["originals"] = _copy_originals(raw, {name for name, _ in index["splits"]["validation"]}, aside)
+    wanted = () if isinstance(spec, TableInput) else (name for name, _ in index["splits"]["validation"])
+    index["originals"] = _copy_originals(raw, set(wanted), aside)
     (aside / "index.json").write_text(json.dumps(index))
     (aside / "unreadable.txt").write_text("".join(line + "\n" for line in unreadable), errors="backslashreplace")
 
 
-def _values(
-    examples: Sequence[RawExample], spec: ImageInput | TextInput
-) -> Iterator[tuple[RawExample, NDArray[Any] | ServingError]]:
+def _values(examples: Sequence[RawExample], spec: Input) -> Iterator[tuple[RawExample, NDArray[Any] | ServingError]]:
     """Every example with its prepared values or the reason why it has none, in order, on all cores."""
 
     def prepare(example: RawExample) -> NDArray[Any] | ServingError:
@@ -156,7 +157,7 @@ def _values(
         except OSError as error:
             return BadInput(f"cannot be read: {error.strerror}")
         try:
-            return image.to_pixels(content, spec) if isinstance(spec, ImageInput) else text.to_ids(content, spec)
+            return _prepared(content, spec)
         except ServingError as error:
             return error
 
@@ -164,6 +165,12 @@ def _values(
         for start in range(0, len(examples), 512):
             some = examples[start : start + 512]
             yield from zip(some, pool.map(prepare, some), strict=True)
+
+
+def _prepared(content: bytes, spec: Input) -> NDArray[Any]:
+    if isinstance(spec, ImageInput):
+        return image.to_pixels(content, spec)
+    return text.to_ids(content, spec) if isinstance(spec, TextInput) else table.to_row(content, spec)
 
 
 def _append(file: BinaryIO, values: NDArray[Any] | ServingError) -> int:
@@ -208,16 +215,18 @@ def _index(raw: RawData, lengths: Sequence[int], unreadable: Sequence[str]) -> d
         examples = [one for one in getattr(raw, name) if next(kept)]
         if missing := set(raw.labels) - {one.label for one in examples}:
             raise BadInput(f"class {min(missing)!r} has no readable example in the {name} split: add some")
-        splits[name] = [[one.name, raw.labels.index(one.label)] for one in examples]
+        places = {label: place for place, label in enumerate(raw.labels)}
+        splits[name] = [[one.name, places[one.label] if places else float(one.label)] for one in examples]
     return {"labels": raw.labels, "sha256": raw.sha256, "unreadable": list(unreadable), "splits": splits}
 
 
-def _open(folder: Path, spec: ImageInput | TextInput, key: str) -> PreparedData:
+def _open(folder: Path, spec: Input, key: str) -> PreparedData:
     index = json.loads((folder / "index.json").read_text())
     splits = [index["splits"][name] for name in SPLITS]
     inputs = _split_inputs(folder, spec, [len(split) for split in splits])
+    kind = np.int32 if index["labels"] else np.float32
     train, validation, test = (
-        Examples(some, np.array([label for _, label in split], np.int32), [name for name, _ in split])
+        Examples(some, np.array([label for _, label in split], kind), [name for name, _ in split])
         for some, split in zip(inputs, splits, strict=True)
     )
     labels, unreadable = tuple(index["labels"]), tuple(index["unreadable"])
@@ -225,14 +234,15 @@ def _open(folder: Path, spec: ImageInput | TextInput, key: str) -> PreparedData:
     return PreparedData(labels, train, validation, test, index["sha256"], key, unreadable, folder, originals)
 
 
-def _split_inputs(
-    folder: Path, spec: ImageInput | TextInput, counts: Sequence[int]
-) -> Iterable[NDArray[np.uint8] | RaggedIds]:
+def _split_inputs(folder: Path, spec: Input, counts: Sequence[int]) -> Iterable[NDArray[Any] | RaggedIds]:
     ends = np.cumsum(counts)
     if isinstance(spec, ImageInput):
         shape = (sum(counts), spec.height, spec.width, spec.channels)
         pixels = np.memmap(folder / "inputs.bin", np.uint8, "r", shape=shape)
         return [pixels[end - count : end] for count, end in zip(counts, ends, strict=True)]
+    if isinstance(spec, TableInput):
+        rows = np.fromfile(folder / "inputs.bin", np.float32).reshape(sum(counts), len(spec.columns))
+        return [rows[end - count : end] for count, end in zip(counts, ends, strict=True)]
     offsets = np.load(folder / "offsets.npy")
     ids = np.memmap(folder / "inputs.bin", np.int32, "r") if offsets[-1] else np.zeros(0, np.int32)
     return [RaggedIds(ids, offsets[end - count : end + 1]) for count, end in zip(counts, ends, strict=True)]

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput, Task, TextInput
+from serving.card import Input, Task, TextInput
 
-SourceKind = Literal["sample", "directory", "archive", "tfds"]
+SourceKind = Literal["sample", "directory", "archive", "arrays", "keras", "tfds", "table"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +26,8 @@ class SourceSpec:
     """The set's honest name, for the card and the cache: `shapes`, `cats_vs_dogs`, `imdb`."""
     tfds_name: str = ""
     """Its name in TensorFlow Datasets; empty if it has none."""
+    keras_name: str = ""
+    """Its name in keras.datasets; empty if it has none."""
     tfds_splits: tuple[str, str, str] = ("train[:80%]", "train[80%:90%]", "train[90%:]")
     """Training, validation and test split, in TensorFlow Datasets' own notation."""
 
@@ -63,9 +65,9 @@ class Examples:
     """One split, prepared: what the network takes, and what it should say."""
 
     inputs: NDArray[Any] | RaggedIds
-    """Pictures: uint8 [N, height, width, channels], perhaps mapped from disk; texts: RaggedIds."""
-    labels: NDArray[np.int32]
-    """[N], the index of the right label."""
+    """Pictures: uint8 [N, height, width, channels], perhaps mapped from disk; rows: float32 [N, F]; texts."""
+    labels: NDArray[Any]
+    """[N], int32, the index of the right label; float32, the right number where there are no labels."""
     names: Sequence[str]
     """[N], file names or other words that let a person find the example."""
 
@@ -73,7 +75,7 @@ class Examples:
         """The number of examples."""
         return len(self.labels)
 
-    def batch(self, rows: Sequence[int] | NDArray[Any], spec: ImageInput | TextInput) -> NDArray[Any]:
+    def batch(self, rows: Sequence[int] | NDArray[Any], spec: Input) -> NDArray[Any]:
         """The chosen rows as the network's numeric input."""
         if isinstance(self.inputs, RaggedIds):
             assert isinstance(spec, TextInput), "ids belong to a text model"
@@ -85,8 +87,9 @@ class Examples:
 class BuildContext:
     """What a recipe may look at while it builds its network."""
 
-    input: ImageInput | TextInput
+    input: Input
     labels: tuple[str, ...]
+    """Empty where the network answers a number, as [N, 1]."""
     train: Examples
     """The training split alone; validation and test are nobody's business here."""
     seed: int
@@ -142,7 +145,8 @@ class Recipe:
     summary: str
     """One line for `python -m training list`."""
     task: Task
-    input: ImageInput | TextInput
+    input: Input
+    """A TableInput takes its columns from the data."""
     source: SourceSpec
     labels: tuple[str, ...] | None = None
     """Fixed by the network, in the order of its outputs; None: taken from the data, sorted."""
@@ -150,6 +154,8 @@ class Recipe:
     """A keras.Model, numeric input (uint8 pixels [N, H, W, C] or int32 ids [N, L]) -> probabilities float32 [N, C]."""
     split: Callable[[Any], Split | None] | None = None
     """For networks with a frozen part: its features are computed once and cached, the head is fitted on them."""
+    baseline: Callable[[BuildContext], Any] | None = None
+    """A simpler network that learns the same way, for its figure beside the model's."""
     finish: Callable[[Any], Any] | None = None
     """After fitting: the model that is measured and exported, where it is another (folded tables)."""
 

@@ -1,14 +1,14 @@
 """Where raw examples come from, before anything is prepared: what every source has to offer.
 
-`class_folders.py`, `class_archive.py`, `tfds_source.py` and `sample_data.py` are the sources,
-`prepared_cache.py` turns their bytes into arrays. Splits are made here, from the names alone:
+`class_folders.py`, `class_archive.py`, `array_files.py`, `tfds_source.py`, `table_source.py` and `sample_data.py`
+are the sources, `prepared_cache.py` turns their bytes into arrays. Splits are made here, from the names alone:
 the test split of a data set is the same in every run, whatever its seed.
 """
 
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from serving.errors import BadInput
@@ -22,8 +22,9 @@ class RawExample:
     name: str
     """Unique in its data set, such as `train/cat/cat.17.jpg`."""
     label: str
+    """Where the data set has no labels: the number to be told, as text."""
     read: Callable[[], bytes]
-    """The whole picture file, or the text in UTF-8."""
+    """The whole picture file, the text in UTF-8, or the row as a JSON object."""
 
 
 def in_memory(name: str, label: str, content: bytes) -> RawExample:
@@ -36,11 +37,13 @@ class RawData:
     """A data set in its three splits, unprepared."""
 
     labels: tuple[str, ...]
-    """Sorted; every label has examples in every split."""
+    """Sorted; every label has examples in every split. Empty: the target is a number."""
     train: Sequence[RawExample]
     validation: Sequence[RawExample]
     test: Sequence[RawExample]
     sha256: str
+    repeats: int = 0
+    """Examples left out because the same content is in another split."""
 
 
 class Source(Protocol):
@@ -48,7 +51,7 @@ class Source(Protocol):
 
     @property
     def kind(self) -> SourceKind:
-        """Which of the four it is."""
+        """Which of them it is."""
 
     @property
     def dataset(self) -> str:
@@ -68,9 +71,14 @@ class Source(Protocol):
 def by_label(examples: Iterable[RawExample]) -> dict[str, list[RawExample]]:
     """The examples of each label, labels sorted, each in a fixed order that looks shuffled."""
     groups: dict[str, list[RawExample]] = {}
-    for example in sorted(examples, key=lambda one: (hashlib.sha256(os.fsencode(one.name)).digest(), one.name)):
+    for example in sorted(examples, key=_place):
         groups.setdefault(example.label, []).append(example)
     return dict(sorted(groups.items()))
+
+
+def _place(example: RawExample) -> tuple[bytes, str]:
+    """Where an example stands in an order that looks shuffled, and is the same for every run."""
+    return hashlib.sha256(os.fsencode(example.name)).digest(), example.name
 
 
 def carve(examples: Iterable[RawExample], share: float) -> tuple[list[RawExample], list[RawExample]]:
@@ -102,6 +110,30 @@ def split_in_three(examples: Sequence[RawExample], sha256: str) -> RawData:
     rest, test = carve(examples, 0.1)
     train, validation = carve(rest, 1 / 9)
     return RawData(_labels(examples), train, validation, test, sha256)
+
+
+def split_numbers(examples: Sequence[RawExample], sha256: str) -> RawData:
+    """80 % training, 10 % validation, 10 % test of examples whose target is a number."""
+    if len(examples) < 10:
+        raise BadInput(f"{len(examples)} rows are too few to learn from, to choose by and to test on: add some")
+    ordered, tenth = sorted(examples, key=_place), len(examples) // 10
+    return RawData((), ordered[2 * tenth :], ordered[tenth : 2 * tenth], ordered[:tenth], sha256)
+
+
+def without_repeats(raw: RawData) -> RawData:
+    """No content in two splits: what the test split holds leaves the others, what validation holds leaves training.
+
+    A picture that a team's folder has twice would otherwise be learned and then asked about.
+    """
+    seen: set[bytes] = set()
+    kept: list[list[RawExample]] = []
+    for split in (raw.test, raw.validation, raw.train):
+        digests = [hashlib.sha256(one.read()).digest() for one in split]
+        kept.append([one for one, digest in zip(split, digests, strict=True) if digest not in seen])
+        seen.update(digests)
+    test, validation, train = kept
+    repeats = len(raw.test) + len(raw.validation) + len(raw.train) - sum(map(len, kept))
+    return replace(raw, train=train, validation=validation, test=test, repeats=repeats)
 
 
 def _labels(examples: Iterable[RawExample]) -> tuple[str, ...]:
