@@ -9,11 +9,13 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check --require-hashe
 MODELS ?= models
 PORTS ?= --http-port 8080 --grpc-port 8500 --rest-port 8501
 SERVING := gateway modelserver openvino training
-EVERYTHING := $(SERVING) tfds otel load dev
+EVERYTHING := $(SERVING) tfds otel load store dev
 SAMPLES := shapes_cnn shapes_mobilenet sample_reviews
 SPACE := $(subst ,, )
+HOST ?= http://127.0.0.1:8080
+SHAPE ?= constant
 
-.PHONY: serve samples install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-swaps
+.PHONY: serve samples install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-swaps load load-ui
 
 serve: $(VENV)/.serving samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
@@ -52,6 +54,12 @@ bench-gateway: $(VENV)/.everything
 
 bench-swaps: $(VENV)/.everything
 	$(RUN) -m tests.bench.swaps $(BENCH_FLAGS)
+
+load: $(VENV)/.everything
+	$(RUN) -m tests.load --host $(HOST) --shape $(SHAPE) $(PHOTOS:%=--photos %) $(REVIEWS:%=--reviews %) $(LOAD_FLAGS)
+
+load-ui: $(VENV)/.everything
+	$(VENV)/bin/locust -f tests/load/locustfile.py --host $(HOST) --class-picker --web-host 127.0.0.1
 
 clean:
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .hypothesis
