@@ -1,6 +1,6 @@
 """One training session: a recipe and its data go in, a published version comes out.
 
-    datasets -> recipe.build -> fit -> recipe.finish -> quality -> export
+    datasets -> recipe.build -> fit -> recipe.finish -> assessment -> export
 
 `__main__.py` asks for it and prints what comes back; `run_folder.py` keeps what a report needs.
 """
@@ -16,13 +16,14 @@ import numpy as np
 from serving import repository
 from serving.card import Dataset, ModelCard, Quality
 from serving.errors import BadInput, NoCard, NotFound
-from training import datasets, export, fit, parity, quality
+from training import assessment, datasets, evidence, export, fit, parity, quality
+from training.assessment import Assessment
 from training.datasets import SourceChoice
 from training.export import Candidate, Published
 from training.prepared_cache import PreparedData
 from training.progress import Progress
 from training.recipe import BuildContext, Recipe
-from training.run_folder import Answers, RunFolder
+from training.run_folder import RunFolder
 from training.sources import Source
 
 
@@ -40,6 +41,8 @@ class Order:
     models: Path = Path("models")
     cache: Path = Path("data-cache")
     runs: Path = Path("runs")
+    others: Path | None = None
+    """A folder of photos of other things, to measure the anomaly score on."""
     trial: bool = False
     """Train and export, but publish nothing."""
 
@@ -50,7 +53,7 @@ class Outcome:
 
     published: Published
     model: Any
-    """keras.Model: what was exported, as Keras has it."""
+    """keras.Model: what was exported, as Keras has it; its outputs by name."""
     quality: Quality
     phases: tuple[fit.Phase, ...]
     unreadable: tuple[str, ...]
@@ -70,16 +73,16 @@ def train(order: Order, progress: Progress) -> Outcome:
     data = _load(recipe, source, order, progress)
     folder = _begin(order, data, source)
     model, run = _fitted(order, data, folder, progress)
-    measured = _measured(model, recipe, data, folder, progress)
+    judged = _judged(order, model, data, source, folder, progress)
     progress.say("Exporting, loading back and comparing with Keras")
     details = _training_facts(order, run, time.monotonic() - started)
-    candidate = _candidate(order, model, data, source, measured, details)
+    candidate = _candidate(order, judged, data, source, details)
     published = export.publish(candidate, order.models, trial=order.trial)
     folder.update(status="done", published=str(published.folder.resolve()) if published.folder else None)
     return Outcome(
         published=published,
-        model=model,
-        quality=measured,
+        model=judged.model,
+        quality=judged.quality,
         phases=tuple(run.phases),
         unreadable=data.unreadable,
         folder=folder,
@@ -115,14 +118,16 @@ def _fitted(order: Order, data: PreparedData, folder: RunFolder, progress: Progr
     return (recipe.finish(model) if recipe.finish else model), run
 
 
-def _measured(model: Any, recipe: Recipe, data: PreparedData, folder: RunFolder, progress: Progress) -> Quality:
-    """How good it is on the test split; the answers are kept for the report."""
-    for split, examples in (("validation", data.validation), ("test", data.test)):
-        probabilities = fit.answers(model, examples, recipe.input, progress, what=f"Answering, {split}")
-        folder.write_answers(split, Answers(probabilities, examples.labels, examples.names))
-    measured = quality.measure(folder.answers("test").probabilities, data.test.labels)
-    folder.update(figures=asdict(measured))
-    return measured
+def _judged(
+    order: Order, model: Any, data: PreparedData, source: Source, folder: RunFolder, progress: Progress
+) -> Assessment:
+    """How good it is and how sure it may be; the answers are kept for the report."""
+    subject = assessment.Subject(
+        model=model, input=order.recipe.input, data=data, source=source, others=order.others, progress=progress
+    )
+    judged = assessment.assess(subject)
+    evidence.keep(folder, judged, subject)
+    return judged
 
 
 def _load(recipe: Recipe, source: Source, order: Order, progress: Progress) -> PreparedData:
@@ -177,17 +182,18 @@ def _training_facts(order: Order, run: fit.Run, seconds: float) -> dict[str, Any
 
 
 def _candidate(
-    order: Order, model: Any, data: PreparedData, source: Source, measured: Quality, details: dict[str, Any]
+    order: Order, judged: Assessment, data: PreparedData, source: Source, details: dict[str, Any]
 ) -> Candidate:
     recipe = order.recipe
     return Candidate(
         name=order.name or recipe.name,
-        model=model,
+        model=judged.model,
         task=recipe.task,
         labels=data.labels,
         input=recipe.input,
         dataset=describe(data, source),
-        quality=measured,
+        quality=judged.quality,
+        anomaly_threshold=judged.anomaly_threshold,
         batches=parity.spread(data, recipe.input),
         originals=data.originals,
         training=details,
