@@ -153,6 +153,7 @@ def answers(
     done: list[NDArray[np.float32]] = []
     with progress.steps(what, len(examples)) as advance:
         for index in range(len(batches)):
-            done.append(np.asarray(model.predict_on_batch(batches[index][0]), np.float32))
+            said = model.predict_on_batch(batches[index][0])
+            done.append(np.asarray(said["probabilities"] if isinstance(said, dict) else said, np.float32))
             advance(len(done[-1]))
     return np.concatenate(done)
