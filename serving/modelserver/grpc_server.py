@@ -12,7 +12,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +21,7 @@ import grpc
 from google.protobuf.message import DecodeError, EncodeError, Message
 
 from serving.errors import BadInput, Code, OutOfRange, Overloaded, ServingError, Unavailable
+from serving.modelserver.call_threads import CallThreads, are_short
 from serving.modelserver.server_config import Tls
 
 log = logging.getLogger(__name__)
@@ -82,6 +82,8 @@ def handler(unary: Unary, gate: Gate) -> "grpc.RpcMethodHandler[bytes, bytes]":
 
     def answer(raw: bytes, context: grpc.ServicerContext) -> bytes:
         try:
+            if are_short():
+                raise Overloaded("No thread can be started for this call; try again later")
             with gate:
                 return _answer(unary, raw, context)
         except ServingError as error:
@@ -134,8 +136,12 @@ class GrpcServer:
         """
         self._options = options
         most_open = _OPEN_PER_CALL * options.most_calls
-        self._pool = ThreadPoolExecutor(most_open, "grpc")
-        self._server = grpc.server(self._pool, options=_arguments(options), maximum_concurrent_rpcs=most_open)
+        self._pool = CallThreads(most_open)
+        self._server = grpc.server(
+            self._pool,  # type: ignore[arg-type]  # any Executor will do
+            options=_arguments(options),
+            maximum_concurrent_rpcs=most_open,
+        )
         gate = Gate(options.most_calls)
         for service, methods in services.items():
             handlers = {name: handler(unary, gate) for name, unary in methods.items()}
@@ -168,7 +174,7 @@ class GrpcServer:
     def stop(self, grace_s: float) -> None:
         """Take no new calls, let those under way end for so long, then cut them off."""
         self._server.stop(grace_s).wait()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown()
         if self._options.socket_path is not None:
             with contextlib.suppress(OSError):
                 os.unlink(self._options.socket_path)

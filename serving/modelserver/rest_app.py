@@ -1,8 +1,9 @@
 """The ASGI app of the REST port: which door a path belongs to, the body, the time limit, the reply.
 
-Everything that takes time happens on worker threads: calls that run models on one bounded pool, the
-rest (status, metadata, pages) on another, so that looking never waits for running. The event loop
-itself answers what probes ask.
+Everything that takes time happens on worker threads: calls that run models on one bounded pool, those
+with large bodies on a smaller one (parsed JSON takes many times the memory of its text), the rest (status,
+metadata, pages) on a third, so that looking never waits for running. The event loop itself answers what
+probes ask.
 """
 
 import asyncio
@@ -11,7 +12,8 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Protocol
 
 from serving.errors import (
@@ -23,6 +25,7 @@ from serving.errors import (
     SlowBody,
 )
 from serving.modelserver import rest_body
+from serving.modelserver.rest_limits import Held, Ledger, RestLimits
 from serving.wire import rest_json
 
 log = logging.getLogger(__name__)
@@ -33,6 +36,9 @@ Headers = Sequence[tuple[bytes, bytes]]
 
 JSON = b"application/json"
 _LOOKERS = 2
+_LARGE_BYTES = 8 * 2**20
+_GZIP_GROWTH = 100
+_THREADS_PER_LARGE = 8
 _WAITING_PER_THREAD = 32
 _CORS: Headers = (
     (b"access-control-allow-origin", b"*"),
@@ -89,29 +95,43 @@ class Workers:
         self._most = threads * _WAITING_PER_THREAD
         self._under_way = 0
         everyone = threading.Barrier(threads + 1)
-        for _ in range(threads):
-            self._pool.submit(everyone.wait)
+        try:
+            for _ in range(threads):
+                self._pool.submit(everyone.wait)
+        except RuntimeError:
+            everyone.abort()
+            raise
         everyone.wait()
 
-    async def run(self, work: Callable[[], Reply], timeout_s: float) -> Reply:
+    async def run(self, work: Callable[[], Reply], timeout_s: float, held: Held) -> Reply:
         """Do some work on a thread; called on the event loop alone.
+
+        Args:
+            work: what to do.
+            timeout_s: longest wait for it.
+            held: released when no thread needs the request any more.
 
         Raises:
             Overloaded: too much waits already.
-            DeadlineExceeded: it takes longer than allowed; the thread goes on, its answer is dropped.
+            DeadlineExceeded: it takes longer than allowed; what runs goes on and its answer is dropped,
+                what has not begun never will.
         """
         if self._under_way >= self._most:
+            held.release()
             raise Overloaded(f"{self._under_way} REST calls are under way already; try again later", retry_after_s=1)
         self._under_way += 1
-        task = asyncio.get_running_loop().run_in_executor(self._pool, work)
-        task.add_done_callback(self._done)
+        begun = self._pool.submit(work)
+        task = asyncio.wrap_future(begun)
+        task.add_done_callback(partial(self._done, held))
         done, _ = await asyncio.wait({task}, timeout=timeout_s)
         if not done:
+            begun.cancel()
             raise DeadlineExceeded(f"The call did not end within {timeout_s:g} s")
         return task.result()
 
-    def _done(self, task: "asyncio.Future[Reply]") -> None:
+    def _done(self, held: Held, task: "asyncio.Future[Reply]") -> None:
         self._under_way -= 1
+        held.release()
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not complain of a late failure
 
@@ -123,13 +143,12 @@ class Workers:
 class RestApp:
     """The app; `doors` are asked in their order whether a path is theirs."""
 
-    def __init__(
-        self, doors: Iterable[Door], *, threads: int, timeout_s: float, silence_s: float, most_bytes: int, cors: bool
-    ) -> None:
-        self._doors = tuple(doors)
-        self._timeout_s, self._silence_s, self._most_bytes = timeout_s, silence_s, most_bytes
+    def __init__(self, doors: Iterable[Door], *, threads: int, limits: RestLimits, cors: bool) -> None:
+        self._doors, self._limits = tuple(doors), limits
         self._cors = _CORS if cors else ()
         self._runners, self._lookers = Workers("rest", threads), Workers("rest-look", _LOOKERS)
+        self._large = Workers("rest-large", max(2, threads // _THREADS_PER_LARGE))
+        self.ledger = Ledger(limits.most_buffered_bytes)
 
     async def __call__(self, scope: Scope, receive: rest_body.Receive, send: Send) -> None:
         """One request."""
@@ -163,16 +182,27 @@ class RestApp:
         if reply is not None:
             return reply
         length = headers.get(b"content-length", b"")
-        if length.isdigit() and int(length) > self._most_bytes:
-            raise BodyTooLarge(f"The request's body is larger than {self._most_bytes} bytes")
-        body = await rest_body.read(receive, self._most_bytes, self._silence_s)
-        request = Request(method, path, headers, body, time.monotonic() + self._timeout_s)
-        workers = self._runners if door.runs_models(method) else self._lookers
-        return await workers.run(lambda: _answer(door, request), self._timeout_s)
+        if length.isdigit() and int(length) > self._limits.most_body_bytes:
+            raise BodyTooLarge(f"The request's body is larger than {self._limits.most_body_bytes} bytes")
+        held = Held(self.ledger)
+        try:
+            body = await rest_body.read(receive, self._limits, held)
+        except BaseException:
+            held.release()
+            raise
+        request = Request(method, path, headers, body, time.monotonic() + self._limits.run_s)
+        del body
+        workers = self._workers(request) if door.runs_models(method) else self._lookers
+        return await workers.run(partial(_answer, door, request, held), self._limits.run_s, held)
+
+    def _workers(self, request: Request) -> Workers:
+        growth = _GZIP_GROWTH if _is_gzip(request) else 1
+        return self._large if len(request.body) * growth > _LARGE_BYTES else self._runners
 
     def close(self) -> None:
         """Let the worker threads end."""
         self._runners.close()
+        self._large.close()
         self._lookers.close()
 
 
@@ -193,16 +223,18 @@ def nothing_at(path: str) -> Reply:
     return Reply(rest_json.error_answer(f"Nothing is served at {path}"), 404)
 
 
-def _answer(door: Door, request: Request) -> Reply:
+def _answer(door: Door, request: Request, held: Held | None = None) -> Reply:
     """On a worker thread, where errors become replies: futures carry them slower, with their traces."""
     try:
-        if request.headers.get(b"content-encoding", b"").strip().lower() == b"gzip":
-            request = Request(
-                request.method, request.path, request.headers, rest_body.inflate(request.body), request.deadline
-            )
+        if _is_gzip(request):
+            request = replace(request, body=rest_body.inflate(request.body, held))
         return door.answer(request)
     except ServingError as error:
         return of_error(error)
+
+
+def _is_gzip(request: Request) -> bool:
+    return request.headers.get(b"content-encoding", b"").strip().lower() == b"gzip"
 
 
 def of_error(error: ServingError) -> Reply:

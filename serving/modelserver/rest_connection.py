@@ -1,10 +1,17 @@
-"""uvicorn's HTTP/1.1 protocol with the limits that it leaves to others: a head that is too long or too slow."""
+"""uvicorn's HTTP/1.1 protocol with the limits that it leaves to others.
+
+A head that is too long or too slow, an answer that nobody takes, connections that are never used, and
+more connections than there is room for: rest_limits.py knows the numbers, this room acts on them.
+"""
 
 import asyncio
+import contextlib
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from serving.errors import Unavailable
+from serving.modelserver.rest_limits import GuestBook, RestLimits
 from serving.wire import rest_json
 
 MOST_HEAD_BYTES = 64 * 1024
@@ -12,23 +19,43 @@ LINGER_S = 5.0
 
 
 class Connection(HttpToolsProtocol):
-    """One caller's connection. An unused one may stay; a head that has begun must end in time."""
+    """One caller's connection. An unused one may stay for a while; what has begun must end in time."""
 
-    head_timeout_s = 30.0
+    limits = RestLimits()
+    guests = GuestBook()
+    idle_s = 300.0
     head_bytes = 0
+    refused = False
     head_timer: asyncio.TimerHandle | None = None
+    answer_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Let it in, if need be instead of the one that has been idle for longest."""
+        super().connection_made(transport)
+        self.timeout_keep_alive_task = self.loop.call_later(self.idle_s, self.timeout_keep_alive_handler)
+        try:
+            leaving = self.guests.enters(self)
+        except Unavailable as error:
+            self.refuse(503, error.message)
+            return
+        if isinstance(leaving, Connection):
+            leaving.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timer with the connection."""
+        """Forget timers and place with the connection."""
         self.head_is_over()
+        self.answer_is_taken()
+        self._unset_keepalive_if_required()
+        self.guests.leaves(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count the bytes of an unfinished head on their way to the parser."""
-        if self.transport.is_closing():
+        if self.refused or self.transport.is_closing():
             return
+        self.guests.is_busy(self)
         if self.head_timer is None and (self.cycle is None or self.cycle.response_complete):
-            self.head_timer = self.loop.call_later(self.head_timeout_s, self.refuse, 408, "The head is too slow")
+            self.head_timer = self.loop.call_later(self.limits.silence_s, self.refuse, 408, "The head is too slow")
         self.head_bytes += len(data)
         super().data_received(data)
         if self.head_timer is not None and self.head_bytes > MOST_HEAD_BYTES:
@@ -55,6 +82,28 @@ class Connection(HttpToolsProtocol):
         if not self.transport.is_closing():
             super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """Idle, unless a further request waits already."""
+        super().on_response_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self.guests.is_idle(self)
+
+    def pause_writing(self) -> None:
+        """The caller does not take its answer: it may not keep it here for ever."""
+        super().pause_writing()
+        if self.answer_timer is None:
+            self.answer_timer = self.loop.call_later(self.limits.body_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The caller takes it after all."""
+        super().resume_writing()
+        self.answer_is_taken()
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Hang up an unused connection, also one whose last answer was never taken."""
+        super().timeout_keep_alive_handler()
+        self.loop.call_later(LINGER_S, self.transport.abort)
+
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP is answered in our own form."""
         self.refuse(400, "This is not an HTTP/1.1 request")
@@ -65,20 +114,35 @@ class Connection(HttpToolsProtocol):
             self.head_timer.cancel()
             self.head_timer = None
 
+    def answer_is_taken(self) -> None:
+        """Nobody waits for an answer to be taken any more."""
+        if self.answer_timer is not None:
+            self.answer_timer.cancel()
+            self.answer_timer = None
+
     def refuse(self, status: int, message: str) -> None:
-        """Answer without a request and close, also towards a caller that does not read."""
+        """Answer without a request and hang up, also on a caller that does not read.
+
+        Our side is closed first and what still comes is dropped: closing at once while bytes wait unread
+        would take the answer away from the caller.
+        """
         self.head_is_over()
-        if self.transport.is_closing():
+        if self.refused or self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self.refused = True
             self.transport.write(_reply(status, message))
-        self.transport.close()
+            with contextlib.suppress(OSError, RuntimeError):
+                self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
 
 
-def connection_class(head_timeout_s: float) -> type[HttpToolsProtocol]:
+def connection_class(limits: RestLimits, idle_s: float) -> type[HttpToolsProtocol]:
     """The protocol for uvicorn's `http` setting; uvicorn makes one object of it per connection."""
-    return type("TimedConnection", (Connection,), {"head_timeout_s": head_timeout_s})
+    members = {"limits": limits, "idle_s": idle_s, "guests": GuestBook(limits.most_connections)}
+    return type("LimitedConnection", (Connection,), members)
 
 
 def _reply(status: int, message: str) -> bytes:

@@ -13,6 +13,7 @@ import uvloop
 from serving.errors import Unavailable
 from serving.modelserver.rest_app import RestApp
 from serving.modelserver.rest_connection import connection_class
+from serving.modelserver.rest_limits import RestLimits
 
 log = logging.getLogger(__name__)
 logging.getLogger("uvicorn.error").setLevel(logging.WARNING)  # what it says at start and stop is said here
@@ -26,7 +27,7 @@ _START_S = 30
 class RestServer:
     """The open port."""
 
-    def __init__(self, app: RestApp, address: str, port: int, *, head_timeout_s: float, drain_s: float) -> None:
+    def __init__(self, app: RestApp, address: str, port: int, *, limits: RestLimits, drain_s: float) -> None:
         """Open; port 0 is one that the system chooses.
 
         Raises:
@@ -37,7 +38,7 @@ class RestServer:
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
             app,
-            http=connection_class(head_timeout_s),
+            http=connection_class(limits, idle_s=_IDLE_S),
             ws="none",
             lifespan="off",
             log_config=None,

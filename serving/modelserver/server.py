@@ -16,7 +16,7 @@ from typing import Self
 
 import grpc
 
-from serving.errors import ServingError, Unavailable
+from serving.errors import Overloaded, ServingError, Unavailable
 from serving.modelserver import config_file
 from serving.modelserver.calls import reload
 from serving.modelserver.calls.replay import REPLAYS
@@ -31,6 +31,7 @@ from serving.modelserver.oip_server import OipMessages, OipRest
 from serving.modelserver.prometheus_page import MetricsPages
 from serving.modelserver.rest_app import RestApp
 from serving.modelserver.rest_calls import RestCalls
+from serving.modelserver.rest_limits import RestLimits
 from serving.modelserver.rest_server import RestServer
 from serving.modelserver.runtimes import choice
 from serving.modelserver.server_config import ServerConfig
@@ -96,6 +97,12 @@ class ModelServer:
         except ServingError as error:
             self.stop(0)
             raise StartFailed(error) from error
+        except RuntimeError as error:
+            self.stop(0)
+            if "new thread" not in str(error):
+                raise
+            text = f"{error}; raise the limit of threads of this user or container"
+            raise StartFailed(Overloaded(text)) from error
         except BaseException:
             self.stop(0)
             raise
@@ -156,6 +163,14 @@ class ModelServer:
 
     def _open_rest(self) -> RestServer:
         config = self.config
+        limits = RestLimits(
+            run_s=config.rest_timeout_s,
+            silence_s=config.body_timeout_s,
+            body_s=config.body_total_s,
+            most_body_bytes=config.most_body_bytes,
+            most_buffered_bytes=config.most_buffered_bytes,
+            most_connections=config.most_connections,
+        )
         app = RestApp(
             [
                 MetricsPages(self.manager.metrics, config.monitoring_path),
@@ -163,19 +178,11 @@ class ModelServer:
                 OipRest(self.manager),
             ],
             threads=config.rest_threads,
-            timeout_s=config.rest_timeout_s,
-            silence_s=config.body_timeout_s,
-            most_bytes=config.most_body_bytes,
+            limits=limits,
             cors=config.rest_cors,
         )
         assert config.rest_port is not None
-        return RestServer(
-            app,
-            config.bind_address,
-            config.rest_port,
-            head_timeout_s=config.body_timeout_s,
-            drain_s=config.drain_s,
-        )
+        return RestServer(app, config.bind_address, config.rest_port, limits=limits, drain_s=config.drain_s)
 
     def stop(self, grace_s: float | None = None) -> None:
         """Tell health checks, take nothing new, let requests under way end, free the models.

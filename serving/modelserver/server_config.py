@@ -65,8 +65,14 @@ class ServerConfig:
     """Send CORS headers."""
     body_timeout_s: float = 30.0
     """Longest silence while a REST request is being sent."""
+    body_total_s: float = 600.0
+    """Longest time for a whole REST body, and for an answer to be taken."""
     most_body_bytes: int = 2**31 - 1
     """Largest REST body."""
+    most_buffered_bytes: int = 0
+    """Bodies of all REST requests together; 0: a quarter of the memory."""
+    most_connections: int = 0
+    """Open REST connections; 0: half of what the limit of open files allows, 8192 at most."""
     monitoring_path: str | None = None
     """Where the original's Prometheus page is, if anywhere; ours is always at /metrics."""
 

@@ -50,6 +50,7 @@ class Watcher:
         with self._looking:
             if self._stopping.is_set():
                 return
+            self._engine.crew.again()
             if self.root is not None:
                 self._discover(*self.root)
             for settings in self._listed():
