@@ -15,7 +15,7 @@ from PIL import Image
 from tests.bench import bodies
 from training.sample_pictures import SHAPES, draw
 
-PHOTOS = 200
+PHOTOS = 100
 BROKEN = 0.02
 """Share of photos that no server can read."""
 AS_THEY_ARE = 0.7

@@ -1,6 +1,7 @@
 """`python -m tests.load` against a real stack: what it finds, what it keeps, and its exit code."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -83,6 +84,7 @@ def test_nobody_there_is_a_sentence_and_another_exit_code() -> None:
 
 def test_locusts_own_command_runs_the_same_users_along_a_shape(server: Slipway) -> None:
     command = [sys.executable, "-m", "locust", "-f", "tests/load/locustfile.py", "--headless", "--host", server.url]
+    settings = {"LOAD_GRPC": server.grpc, "LOAD_USERS": "10", "LOAD_SECONDS": "3"}
     options = ["--json", "PhotoUser", "PredictUser"]
     done = subprocess.run(
         [*command, *options],

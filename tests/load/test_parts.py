@@ -41,7 +41,7 @@ def test_real_photos_are_taken_where_a_folder_is_given(shared_data: Path) -> Non
 
 
 def test_a_folder_without_photos_is_an_error_that_names_it(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has no .jpg files"):
+    with pytest.raises(ValueError, match=r"has no \.jpg files"):
         mix.photos(tmp_path, 1)
 
 
