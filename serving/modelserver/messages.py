@@ -154,6 +154,12 @@ class Messages:
     def multi_inference(self, request: MultiInferenceRequest, deadline: float | None) -> MultiInferenceResponse:
         """PredictionService.MultiInference."""
         response = MultiInferenceResponse()
+
+        def counted() -> Array:
+            found = examples.serialized_examples(request.input)
+            self._metrics.count_examples(spec.name, len(found))
+            return found
+
         with Call(self._metrics, "MultiInference", deadline) as call:
             spec = spec_of(request.tasks[0]) if request.tasks else ModelSpec()
             with self._held(spec, call) as served:
@@ -161,7 +167,7 @@ class Messages:
                     served.model,
                     call.runs(served),
                     multi.tasks_of(request),
-                    partial(examples.serialized_examples, request.input),
+                    counted,
                     check_method=self._check_methods,
                 )
         for found in results:

@@ -52,9 +52,16 @@ class StandIn:
             name: protos.SignatureDef(method_name=signature.method_name) for name, signature in self.signatures.items()
         }
 
+    def shares_run(self, signatures: Collection[str]) -> bool:
+        """Those that are fed in the same place."""
+        return len({tuple(spec.name for spec in self.signatures[name].inputs.values()) for name in signatures}) == 1
+
     def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> Arrays:
-        """What the signature's function says."""
+        """What the signature's function says, and for outputs of others what theirs say."""
         found = self._compute[signature](inputs)
+        for name in [name for name in outputs or () if name not in found]:
+            other, _, alias = name.partition("\n")
+            found[name] = self._compute[other](inputs)[alias]
         return found if outputs is None else {name: found[name] for name in outputs}
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from serving.wire import protos
-from tests.modelserver.asking import Grpc, Refusal
+from tests.modelserver.asking import Grpc, Refusal, Rest
 from tests.modelserver.test_classify_regress import fill
 
 MULTI = "PredictionService/MultiInference"
@@ -22,11 +22,29 @@ def asked(*tasks: Task, count: int = 2) -> protos.MultiInferenceRequest:
     return request
 
 
-def test_results_come_in_the_order_of_the_tasks_each_with_its_spec(stand_in_grpc: Grpc) -> None:
+def runs_of(rest: Rest) -> int:
+    """Runs that MultiInference has cost so far, as the metrics count them."""
+    return figure(rest, ':tensorflow:serving:runtime_latency_count{model_name="classifier",API="MultiInference"')
+
+
+def examples_of(rest: Rest) -> int:
+    """Examples that MultiInference has been sent so far."""
+    return figure(rest, ':tensorflow:serving:request_example_count_total{model="classifier"')
+
+
+def figure(rest: Rest, beginning: str) -> int:
+    lines = rest.get("/monitoring/prometheus/metrics").body.decode().splitlines()
+    return sum(int(float(line.split()[-1])) for line in lines if line.startswith(beginning))
+
+
+def test_one_run_answers_all_tasks_in_their_order_each_with_its_spec(stand_in_grpc: Grpc, stand_in_rest: Rest) -> None:
     request = asked(("classifier", "regress", R), ("classifier", "", C))
 
+    ran, examples = runs_of(stand_in_rest), examples_of(stand_in_rest)
     first, second = stand_in_grpc.call(MULTI, request).results
 
+    assert runs_of(stand_in_rest) == ran + 1
+    assert examples_of(stand_in_rest) == examples + 2
     assert [regression.value for regression in first.regression_result.regressions] == [0.125, 0.375]
     assert len(second.classification_result.classifications) == 2
     assert [result.model_spec.signature_name for result in (first, second)] == ["regress", "serving_default"]

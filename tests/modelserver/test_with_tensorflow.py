@@ -111,15 +111,27 @@ def test_predict_takes_serialized_examples_for_such_signatures(channel: Grpc) ->
     assert channel.predict(request)["outputs"].tolist() == [[42]]
 
 
-def test_tasks_share_their_examples(channel: Grpc) -> None:
+def runs_of(server: ModelServer, model: str) -> float:
+    """Runs of the graph that a model has had, of any signature."""
+    return (
+        server.manager.metrics.registry.get_sample_value(
+            "modelserver_batch_rows_count", {"model": model, "version": "1"}
+        )
+        or 0.0
+    )
+
+
+def test_tasks_share_their_examples_and_one_run_of_the_graph(server: ModelServer, channel: Grpc) -> None:
     request = protos.MultiInferenceRequest()
     for signature, method in (("regress_x_to_y", "regress"), ("classify_x_to_y", "classify")):
         task = request.tasks.add(method_name=f"tensorflow/serving/{method}")
         fill_spec(task.model_spec, "half_plus_two", signature=signature)
     request.input.example_list.examples.add().features.feature["x"].float_list.value.append(80.0)
 
+    ran = runs_of(server, "half_plus_two")
     first, second = channel.call("PredictionService/MultiInference", request).results
 
+    assert runs_of(server, "half_plus_two") == ran + 1
     assert first.regression_result.regressions[0].value == 42
     assert second.classification_result.classifications[0].classes[0].score == 42
 

@@ -1,7 +1,7 @@
 """MultiInference: several classifications and regressions of the same examples by one version.
 
-The tasks are checked one after the other before anything runs, as the original does; classify.py and
-regress.py judge signatures and answers.
+The tasks are checked one after the other before anything runs, as the original does; then one run of the
+graph answers them all. classify.py and regress.py judge signatures and answers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from serving.modelserver.calls import classify, regress
 from serving.modelserver.calls.call import Run
 from serving.modelserver.calls.classify import INPUTS, ReadExamples
 from serving.modelserver.calls.predict import CLASSIFY_METHOD, REGRESS_METHOD
-from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Signature
+from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Signature, Tensors, joined
 from serving.wire.protos import MultiInferenceRequest
 
 
@@ -56,12 +56,24 @@ def on(
         (task, signature, _outputs_of(task, signature, check_method)) for task, signature in _signatures(model, tasks)
     ]
     examples = read_examples()
+    found = _run_all(model, run, [(signature.name, wanted) for _, signature, wanted in plan], {INPUTS: examples})
     results = []
-    for task, signature, wanted in plan:
-        outputs = run(signature.name, {INPUTS: examples}, wanted)
+    for task, signature, _ in plan:
         judge = classify.checked if task.method == CLASSIFY_METHOD else regress.checked
-        results.append(TaskResult(signature.name, judge(outputs, len(examples))))
+        results.append(TaskResult(signature.name, judge(found[signature.name], len(examples))))
     return results
+
+
+def _run_all(
+    model: LoadedModel, run: Run, wanted: Sequence[tuple[str, Sequence[str]]], inputs: Tensors
+) -> dict[str, dict[str, NDArray[Any]]]:
+    """The outputs of several signatures: of one run, unless they are fed in different places."""
+    if len(wanted) < 2 or not model.shares_run([name for name, _ in wanted]):
+        return {name: run(name, inputs, aliases) for name, aliases in wanted}
+    first = wanted[0][0]
+    names = {name: {alias: alias if name == first else joined(name, alias) for alias in own} for name, own in wanted}
+    answer = run(first, inputs, [name for own in names.values() for name in own.values()])
+    return {name: {alias: answer[whole] for alias, whole in own.items()} for name, own in names.items()}
 
 
 def _signatures(model: LoadedModel, tasks: Sequence[Task]) -> Iterator[tuple[Task, Signature]]:

@@ -97,6 +97,11 @@ class ServedModel:
         default = bundle.signatures.get(DEFAULT_SIGNATURE)
         self.gains_from_batches = default is not None and not changes and _has_rows(default)
 
+    def shares_run(self, signatures: Collection[str]) -> bool:
+        """See LoadedModel.shares_run: TensorFlow can, where the same tensors are fed."""
+        fed = {tuple(spec.name for spec in self.signatures[name].inputs.values()) for name in signatures}
+        return len(fed) == 1 and not any(name in self._runners for name in signatures)
+
     def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
         """See LoadedModel.run."""
         if signature not in self.signatures:

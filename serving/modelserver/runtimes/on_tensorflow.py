@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from serving.errors import ServingError, of_code
 from serving.modelserver.runtimes import arguments
-from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
+from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors, widened
 from serving.wire import dtypes
 
 _MOST_CALLABLES = 256
@@ -58,7 +58,7 @@ class TensorFlowSession:
 
     def run(self, name: str, inputs: Tensors, outputs: Collection[str] | None) -> dict[str, NDArray[Any]]:
         """See LoadedModel.run."""
-        signature = self._signatures[name]
+        signature = widened(self._signatures[name], outputs or (), self._signatures)
         arguments.check(signature, inputs)
         aliases = arguments.wanted(signature, outputs)
         fed = {spec.name: inputs[alias] for alias, spec in signature.inputs.items()}

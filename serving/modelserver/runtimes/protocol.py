@@ -5,7 +5,7 @@ checks requests against their signatures. This room knows no framework and no fi
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from google.protobuf.message import Message
@@ -19,6 +19,20 @@ Tensors = Mapping[str, NDArray[Any]]
 Precision = Literal["auto", "f32", "bf16", "int8"]
 
 DEFAULT_SIGNATURE = "serving_default"
+
+_JOINED = "\n"
+
+
+def joined(signature: str, alias: str) -> str:
+    """Names an output of another signature in a run; only where LoadedModel.shares_run says so."""
+    return f"{signature}{_JOINED}{alias}"
+
+
+def widened(signature: "Signature", outputs: Collection[str], known: Mapping[str, "Signature"]) -> "Signature":
+    """The signature with those outputs besides its own that `joined` names."""
+    others = {name: name.split(_JOINED, 1) for name in outputs if _JOINED in name and name not in signature.outputs}
+    found = {name: known[other].outputs[alias] for name, (other, alias) in others.items()}
+    return replace(signature, outputs={**signature.outputs, **found}) if found else signature
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +115,9 @@ class LoadedModel(Protocol):
     @property
     def parallel(self) -> int:
         """How many calls of run() are worth making at once."""
+
+    def shares_run(self, signatures: Collection[str]) -> bool:
+        """Whether one run gives the outputs of all these: run() of any of them takes `joined` names of the others."""
 
     def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
         """Compute the named outputs, or all of them.

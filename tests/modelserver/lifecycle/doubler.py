@@ -44,6 +44,9 @@ class Doubler:
     """The shape of x in each run."""
     closed: threading.Event = field(default_factory=threading.Event)
 
+    def shares_run(self, signatures: Collection[str]) -> bool:
+        return False
+
     def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> dict[str, Array]:
         if self.closed.is_set():
             raise Unavailable("run after close")
