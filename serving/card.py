@@ -200,6 +200,8 @@ class ModelCard:
     """Instead of `quality` where the model answers a number."""
     anomaly_threshold: float | None = None
     """A score of the output `anomaly` above it is flagged; None where the version has no such output."""
+    gate: Mapping[str, Any] = field(default_factory=dict)
+    """How it compared with the version that served: `compared_with`, `refusals`, `forced`, perhaps `remark`."""
     files: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of every file of the version but this one; empty in the `card` signature, which is one of them."""
     parity: tuple[Parity, ...] = ()

@@ -2,6 +2,7 @@
 
     models/<name>/<version>/...                 a published version
     models/<name>/.<version>.tmp/...            one being written; readers never look at it
+    models/<name>/.rejected/<version>/...       one that was not good enough to be published
     models/<name>/labels.json                   {"stable": 3, "canary": 4}
 
 Training writes it, the model server reads it. A reader sees a whole version or none.
@@ -58,13 +59,24 @@ def read_card(version: Path) -> ModelCard | None:
         return None
 
 
-@dataclass(frozen=True, slots=True)
+REJECTED = ".rejected"
+
+
+@dataclass(slots=True)
 class Staging:
     """A version being written: fill `folder`; it is renamed into place when the block ends well."""
 
     name: str
     version: int
     folder: Path
+    rejected: bool = False
+    """Set it to have the version put aside, where nobody serves it."""
+
+    @property
+    def destination(self) -> Path:
+        """Where it will stand."""
+        model = self.folder.parent
+        return model / REJECTED / str(self.version) if self.rejected else model / str(self.version)
 
 
 @contextlib.contextmanager
@@ -79,10 +91,12 @@ def staging(root: Path, name: str) -> Iterator[Staging]:
     model.mkdir(parents=True, exist_ok=True)
     version, folder = _reserve(model)
     try:
-        yield Staging(name, version, folder)
+        staged = Staging(name, version, folder)
+        yield staged
         _sync(folder)
-        os.rename(folder, model / str(version))
-        _sync_folder(model)
+        staged.destination.parent.mkdir(exist_ok=True)
+        os.rename(folder, staged.destination)
+        _sync_folder(staged.destination.parent)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         with contextlib.suppress(OSError):  # the model's folder may hold other versions
@@ -101,8 +115,8 @@ def check_name(name: str) -> None:
 
 
 def _reserve(model: Path) -> tuple[int, Path]:
-    taken = versions(model) + [int(entry.name[1:-4]) for entry in model.glob(".*.tmp") if entry.name[1:-4].isdigit()]
-    version = max(taken, default=0) + 1
+    writing = [int(entry.name[1:-4]) for entry in model.glob(".*.tmp") if entry.name[1:-4].isdigit()]
+    version = max([*versions(model), *versions(model / REJECTED), *writing], default=0) + 1
     while True:
         folder = model / f".{version}.tmp"
         with contextlib.suppress(FileExistsError):
