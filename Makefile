@@ -15,7 +15,7 @@ SPACE := $(subst ,, )
 HOST ?= http://127.0.0.1:8080
 SHAPE ?= constant
 
-.PHONY: serve samples install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-swaps load load-ui
+.PHONY: serve samples install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps load load-ui
 
 serve: $(VENV)/.serving samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
@@ -51,6 +51,9 @@ bench-modelserver: $(VENV)/.everything
 
 bench-gateway: $(VENV)/.everything
 	$(RUN) -m tests.bench.gateway $(PHOTOS:%=--photos %) $(REVIEWS:%=--reviews %) $(BENCH_FLAGS)
+
+bench-overload: $(VENV)/.everything
+	$(RUN) -m tests.bench.overload $(BENCH_FLAGS)
 
 bench-swaps: $(VENV)/.everything
 	$(RUN) -m tests.bench.swaps $(BENCH_FLAGS)

@@ -5,8 +5,9 @@ so a refusal costs microseconds however busy the threads are. How many may work 
 `limit.py`. Whoever waits does so in a bounded queue. How long it may, is a matter of credit: every
 request takes one, every answer gives one back, and an idle queue adds some. So a burst, or a few
 callers that each wait for their answer, may queue for up to BURST_S; but where more keeps coming
-than goes, credit runs out, and whoever has waited longer than `AdaptiveLimit.budget_s` leaves for
-it, or would have to, is refused.
+than goes, credit runs out, and whoever would have to wait longer than `AdaptiveLimit.budget_s` leaves
+for it is refused at the door. Who was let into the queue without credit gets its turn, even if that
+comes a little later than it seemed; who waits on credit when it runs out is refused then.
 
 Source of the queue's rule: CoDel as in "Fail at Scale" (ACM Queue 13-8), with credit for its clock.
 """
@@ -35,7 +36,8 @@ class _Waiter:
     turn: asyncio.Future[bool]
     """True when it comes, False when it is better refused."""
     since: float
-    deadline: float
+    on_credit: bool
+    """It may wait longer than the queue in front of it is worth, while the credit lasts."""
 
 
 class Admission:
@@ -79,13 +81,13 @@ class Admission:
         patience, left = self._patience_s(), deadline - now
         if len(self._waiting) >= self._max_waiting or self._wait_s(len(self._waiting) + 1) > min(patience, left):
             self._refuse(now, deadline)
-        await self._turn(now, min(max(patience, self.limit.budget_s()), left), deadline)
+        await self._turn(now, deadline)
 
-    async def _turn(self, now: float, patience: float, deadline: float) -> None:
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), now, deadline)
+    async def _turn(self, now: float, deadline: float) -> None:
+        waiter = _Waiter(asyncio.get_running_loop().create_future(), now, self._credit > 0)
         self._waiting.append(waiter)
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(min(BURST_S, deadline - now)):
                 in_time = await waiter.turn
         except (TimeoutError, asyncio.CancelledError) as error:
             self._forget(waiter)
@@ -108,7 +110,8 @@ class Admission:
             waiter = self._waiting.popleft()
             if waiter.turn.done():
                 continue
-            if in_time := self._credit > 0 or now - waiter.since <= self._patience_s():
+            overdue = waiter.on_credit and self._credit <= 0 and now - waiter.since > self._patience_s()
+            if in_time := not overdue:
                 self.in_flight += 1
             waiter.turn.set_result(in_time)
 
