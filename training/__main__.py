@@ -1,73 +1,26 @@
-"""The training commands: list, train, evaluate, import.
+"""The training commands: list, train, evaluate, import; `version_commands.py` adds those of published versions.
 
-Progress goes to stderr, results to stdout. Exit code 0, or 2 with one sentence where the data,
-the weights or the options will not do; then nothing was published.
+Progress goes to stderr, results to stdout. What exit codes mean, says `exits.py`.
 """
 
-import errno
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import click
 from rich.console import Console
 
-from serving.card import ModelCard, Quality, Task
-from serving.errors import BadInput, ServingError
+from serving.card import ModelCard, Task
+from serving.errors import BadInput
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter is not ours; set before its import
 
-from training import imported_model, recipes, session, tables
-from training.datasets import SourceChoice
+from training import contest, imported_model, options, recipes, session, tables, version_commands
+from training.exits import WORSE, refusals
+from training.export import Published
 from training.foreign_model import Scale
 from training.progress import Progress
-from training.recipe import Recipe, SourceKind
-
-_MODELS = click.option(
-    "--models", type=click.Path(path_type=Path), default=Path("models"), show_default=True, help="The models folder."
-)
-_CACHE = click.option(
-    "--cache-dir", type=click.Path(path_type=Path), default=Path("data-cache"), show_default=True,
-    help="Where prepared data is kept between runs.",
-)  # fmt: skip
-_RUNS = click.option(
-    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
-    help="Where the folder of every run is kept.",
-)  # fmt: skip
-_SOURCE = click.option(
-    "--source", type=click.Choice(["sample", "directory", "archive", "tfds"]), help="Where the examples come from."
-)
-_DATA_DIR = click.option(
-    "--data-dir", type=click.Path(path_type=Path), help="Class folders, an archive or its folder, or TFDS' folder."
-)
-_SHA256 = click.option("--sha256", default="", help="What the archive's checksum must be.")
-_QUIET = click.option("--quiet", is_flag=True, help="No progress on stderr.")
-
-
-def _refusals(command: Callable[..., None]) -> Callable[..., None]:
-    """Turn what a person can mend into one sentence and exit code 2."""
-
-    @wraps(command)
-    def guarded(*args: Any, **kwargs: Any) -> None:
-        try:
-            command(*args, **kwargs)
-        except ServingError as error:
-            _refuse(error.message)
-        except OSError as error:
-            full = error.errno == errno.ENOSPC
-            what = "no space left on the disk: free some, or move --cache-dir and --models" if full else str(error)
-            _refuse(f"{what}; nothing was published")
-
-    return guarded
-
-
-def _refuse(sentence: str) -> None:
-    click.echo(f"Error: {sentence}", err=True)
-    sys.exit(2)
 
 
 @click.group(help="Train image and text classifiers and publish them for serving.")
@@ -83,69 +36,80 @@ def list_recipes() -> None:
 
 @cli.command()
 @click.argument("names", metavar="RECIPE...", nargs=-1, required=True)
-@_SOURCE
-@_DATA_DIR
-@_SHA256
+@options.SOURCE
+@options.DATA_DIR
+@options.TARGET
+@options.SHA256
 @click.option("--backbone-weights", default="", help="imagenet, none, or the path of a weights file.")
 @click.option("--epochs", type=click.IntRange(1), help="Other than the recipe's.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
 @click.option("--name", default="", help="Of the published model, other than the recipe's.")
-@_MODELS
-@_CACHE
-@_RUNS
+@options.MODELS
+@options.CACHE
+@options.RUNS
+@click.option(
+    "--others", type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="A folder of photos of other things, to measure the anomaly score on.",
+)  # fmt: skip
+@click.option("--force", is_flag=True, help="Publish also what is worse than the version that serves now.")
 @click.option("--no-publish", is_flag=True, help="Train, export and verify, then throw the version away.")
-@_QUIET
-@_refusals
+@options.QUIET
+@refusals
 def train(
-    names: tuple[str, ...], source: str | None, data_dir: Path | None, sha256: str, backbone_weights: str,
-    epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, runs: Path, no_publish: bool, quiet: bool,
+    names: tuple[str, ...], source: str | None, data_dir: Path | None, target: str, sha256: str, backbone_weights: str,
+    epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, runs: Path, others: Path | None, force: bool,
+    no_publish: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train each RECIPE, measure it on its test split, verify the export and publish it."""
     if name and len(names) > 1:
         raise BadInput("--name is for one recipe; several are published under their own names")
+    kept_back = False
     for recipe in [recipes.find(each) for each in names]:
         order = session.Order(
             recipe=session.with_epochs(recipe, epochs),
-            choice=_choice(source, data_dir, sha256),
+            choice=options.choice(source, data_dir, target, sha256),
             name=name,
             seed=seed,
             backbone_weights=backbone_weights,
             models=models,
             cache=cache_dir,
             runs=runs,
+            others=others,
+            force=force,
             trial=no_publish,
         )
         outcome = session.train(order, Progress(visible=not quiet))
-        _report(outcome.published.card, outcome.quality, outcome.published.remarks)
-        _say_where(outcome.published.folder)
+        _report(outcome.published)
+        kept_back = kept_back or outcome.published.refused
+    sys.exit(WORSE if kept_back else 0)
 
 
 @cli.command()
 @click.argument("name")
 @click.option("--version", type=click.IntRange(1), help="Other than the newest.")
-@_SOURCE
-@_DATA_DIR
-@_SHA256
-@_MODELS
-@_CACHE
-@_QUIET
-@_refusals
+@options.SOURCE
+@options.DATA_DIR
+@options.TARGET
+@options.SHA256
+@options.MODELS
+@options.CACHE
+@options.QUIET
+@refusals
 def evaluate(
-    name: str, version: int | None, source: str | None, data_dir: Path | None, sha256: str, models: Path,
+    name: str, version: int | None, source: str | None, data_dir: Path | None, target: str, sha256: str, models: Path,
     cache_dir: Path, quiet: bool,
 ) -> None:  # fmt: skip
     """Measure the published model NAME on its test split, with the code that serves it."""
-    _, card = session.find_card(models, name, version)
+    _, card = contest.find_card(models, name, version)
     question = session.Question(
         name=name,
         version=version,
-        recipe=_recipe_of(card),
-        choice=_choice(source or _kind_of(card), data_dir, sha256),
+        recipe=options.recipe_of(card),
+        choice=options.choice(source or options.kind_of(card), data_dir, target, sha256),
         models=models,
         cache=cache_dir,
     )
-    card, quality = session.evaluate(question, Progress(visible=not quiet))
-    _report(card, quality, ())
+    _show(session.evaluate(question, Progress(visible=not quiet)))
 
 
 @cli.command("import")
@@ -158,10 +122,10 @@ def evaluate(
     help="The range of pixel values that the model was trained on; none: 0 to 255.",
 )  # fmt: skip
 @click.option("--test-dir", type=click.Path(path_type=Path), help="Class folders to measure and compare it on.")
-@_MODELS
-@_CACHE
-@_QUIET
-@_refusals
+@options.MODELS
+@options.CACHE
+@options.QUIET
+@refusals
 def import_model(
     model: Path, name: str, labels: Path, task: str, scale: str, test_dir: Path | None, models: Path,
     cache_dir: Path, quiet: bool,
@@ -178,35 +142,36 @@ def import_model(
         cache=cache_dir,
     )
     published = imported_model.publish(wanted, Progress(visible=not quiet))
-    _report(published.card, published.card.quality, published.remarks)
-    _say_where(published.folder)
+    _report(published)
 
 
-def _choice(source: str | None, data_dir: Path | None, sha256: str) -> SourceChoice:
-    return SourceChoice(kind=cast("SourceKind | None", source), data_dir=data_dir, sha256=sha256)
-
-
-def _kind_of(card: ModelCard) -> str | None:
-    return None if card.dataset.source == "unknown" else card.dataset.source
-
-
-def _recipe_of(card: ModelCard) -> Recipe | None:
-    name = card.training.get("recipe", "")
-    return recipes.find(name) if name in recipes.names() else None
-
-
-def _report(card: ModelCard, quality: Quality | None, remarks: tuple[str, ...]) -> None:
+def _show(card: ModelCard) -> None:
+    """What was measured, as tables."""
     console = Console()
-    if quality is not None:
-        console.print(tables.of_quality(replace(card, quality=quality)))
+    if card.quality is not None:
+        for table in tables.of_quality(card):
+            console.print(table)
+    if card.regression is not None:
+        console.print(tables.of_regression(card))
     console.print(tables.of_parity(card))
-    for remark in remarks:
-        console.print(remark, markup=False, highlight=False)
 
 
-def _say_where(folder: Path | None) -> None:
-    click.echo(f"Published {folder}" if folder else "Not published, as asked")
+def _report(published: Published) -> None:
+    """What came of an export: its figures, what the gate said, and where it lies."""
+    _show(published.card)
+    console = Console(highlight=False, soft_wrap=True)
+    for remark in published.remarks:
+        console.print(remark, markup=False)
+    if published.verdict is not None:
+        version_commands.show(published.verdict)
+    if published.refused:
+        click.echo("Error: this version is worse than the one that serves; --force publishes it all the same", err=True)
+        click.echo(f"Kept back {published.folder}" if published.folder else "Not published")
+    else:
+        click.echo(f"Published {published.folder}" if published.folder else "Not published, as asked")
 
+
+version_commands.register(cli)
 
 if __name__ == "__main__":
     cli(prog_name="python -m training")

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput, Quality, TextInput
+from serving.card import ImageInput, Quality, RegressionQuality, TextInput
 from serving.preprocess import text
 from training import anomaly, calibration, damage, foreign_examples, quality, served_model
 from training.anomaly import Detector
@@ -36,8 +36,10 @@ class Assessment:
     """What was found, and the network that is served."""
 
     model: Any
-    """keras.Model, input -> {"probabilities", "anomaly" if it has one}."""
-    quality: Quality
+    """keras.Model, input -> {"probabilities", "anomaly" if it has one}, or {"value"}."""
+    quality: Quality | None
+    """None of a model that answers a number: it has its `regression`."""
+    regression: RegressionQuality | None = None
     anomaly_threshold: float | None
     validation: NDArray[np.float32]
     """[N, C], the probabilities as served."""

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput, TextInput
+from serving.card import Input
 from training.recipe import Augment, Examples
 
 _STILL = Augment()
@@ -22,7 +22,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
     def __init__(
         self,
         examples: Examples,
-        spec: ImageInput | TextInput,
+        spec: Input,
         size: int,
         seed: int | None = None,
         augment: Augment = _STILL,
@@ -37,7 +37,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]  # Keras has no type
         """Batches an epoch; the last may be smaller."""
         return -(-len(self._examples) // self._size)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[np.int32]]:
+    def __getitem__(self, index: int) -> tuple[NDArray[Any], NDArray[Any]]:
         """Batch `index` of this epoch: inputs and labels."""
         rows = np.sort(self._order[index * self._size : (index + 1) * self._size])
         inputs, labels = self._examples.batch(rows, self._spec), self._examples.labels[rows]

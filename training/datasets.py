@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from serving.card import Input
+from serving.card import Input, TableInput
 from serving.errors import BadInput
 from training import table_source
 from training.class_archive import ClassArchive, find_archive
@@ -88,6 +88,18 @@ _OPEN: dict[SourceKind, Callable[[SourceSpec, SourceChoice], Source]] = {
     "tfds": _tfds,
     "table": _table,
 }
+
+
+def input_of(spec: Input, source: Source) -> Input:
+    """A recipe's input; that of a table takes its columns from the data.
+
+    Raises:
+        BadInput: the source is a table and the recipe wants none, or the reverse.
+    """
+    a_table = isinstance(source, table_source.TableFile)
+    if isinstance(spec, TableInput) != a_table:
+        raise BadInput(f"the recipe takes {'a table' if not a_table else spec.kind + 's'}, not {source.kind}")
+    return source.input() if isinstance(source, table_source.TableFile) else spec
 
 
 def load(

@@ -52,6 +52,7 @@ def keep(folder: RunFolder, judged: Assessment, subject: Subject) -> None:
         for row in some
     ]
     write_whole(folder.path / "examples.json", lambda file: file.write(json.dumps(examples).encode()))
+    assert judged.quality is not None, "a model that answers a number keeps no evidence of this kind"
     folder.update(figures=asdict(judged.quality), anomaly_threshold=judged.anomaly_threshold)
 
 

@@ -7,7 +7,7 @@ anything, and a refusal leaves nothing behind.
 
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -19,9 +19,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving import repository
-from serving.card import Dataset, ImageInput, ModelCard, Parity, Precision, Quality, Task, TextInput
+from serving.card import (
+    Dataset,
+    ImageInput,
+    Input,
+    ModelCard,
+    Parity,
+    Precision,
+    Quality,
+    RegressionQuality,
+    Task,
+)
 from serving.errors import FailedPrecondition
 from training import parity, quantized, saved_model_writer, warmup_writer
+from training.gate import Verdict
 from training.parity import Comparison
 
 LARGEST_DIFFERENCE = 1e-4
@@ -42,9 +53,11 @@ class Candidate:
     """keras.Model, or any callable for a model that takes strings by itself."""
     task: Task
     labels: tuple[str, ...]
-    input: ImageInput | TextInput
+    input: Input
     dataset: Dataset
     quality: Quality | None
+    regression: RegressionQuality | None = None
+    """Instead of the quality, of a model that answers a number."""
     anomaly_threshold: float | None = None
     """Of the output `anomaly`, where the model has it."""
     batches: Sequence[NDArray[Any]]
@@ -64,17 +77,32 @@ class Published:
 
     card: ModelCard
     folder: Path | None
-    """None where the export was only tried."""
+    """None where the export was only tried; aside, where nobody serves it, if the gate refused it."""
     remarks: tuple[str, ...]
+    verdict: Verdict | None = None
+    """What the gate said; None where there is none."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was put aside."""
+        return bool(self.card.gate.get("refusals")) and not self.card.gate["forced"]
 
 
-def publish(candidate: Candidate, models: Path, *, trial: bool = False) -> Published:
+Gate = Callable[[Path, ModelCard], Verdict]
+"""The folder and the card of a version that is all but published -> how it compares with the one that serves."""
+
+
+def publish(
+    candidate: Candidate, models: Path, *, trial: bool = False, gate: Gate | None = None, force: bool = False
+) -> Published:
     """Write the model's next free version.
 
     Args:
         candidate: what to publish.
         models: the models folder.
         trial: do all of it somewhere else and throw it away.
+        gate: asked before the version is published; what it refuses is put aside.
+        force: publish it all the same.
 
     Raises:
         FailedPrecondition: a runtime answers otherwise than Keras; nothing is published.
@@ -83,11 +111,12 @@ def publish(candidate: Candidate, models: Path, *, trial: bool = False) -> Publi
     with ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory())) if trial else models
         with repository.staging(root, candidate.name) as staged:
-            card, remarks = _write(candidate, staged.folder, staged.version)
-    return Published(card, None if trial else root / candidate.name / str(card.version), remarks)
+            published = _write(candidate, staged.folder, staged.version, gate, force)
+            staged.rejected = published.refused
+    return replace(published, folder=None if trial else staged.destination)
 
 
-def _write(candidate: Candidate, folder: Path, number: int) -> tuple[ModelCard, tuple[str, ...]]:
+def _write(candidate: Candidate, folder: Path, number: int, gate: Gate | None, force: bool) -> Published:
     """Everything of a version, card last."""
     with saved_model_writer.disk_errors():
         roles = saved_model_writer.write(candidate.model, candidate.input, folder)
@@ -100,11 +129,13 @@ def _write(candidate: Candidate, folder: Path, number: int) -> tuple[ModelCard, 
     if candidate.int8 is not None:
         card, more = quantized.added(folder, card, _answering(candidate.model), candidate.int8)
         remarks += more
+    verdict = gate(folder, card) if gate else None
+    card = replace(card, gate=verdict.for_card(forced=force) if verdict else {})
     saved_model_writer.write_card(folder, card.to_json())
     card = replace(card, files=repository.checksums(folder))
     _write_card_file(folder, card)
     repository.verify(folder, card)
-    return card, remarks
+    return Published(card, folder, remarks, verdict)
 
 
 def _answering(model: Any) -> parity.Answer:
@@ -128,6 +159,7 @@ def _first_card(candidate: Candidate, number: int, roles: Mapping[str, str]) -> 
         signatures=roles,
         dataset=candidate.dataset,
         quality=candidate.quality,
+        regression=candidate.regression,
         anomaly_threshold=candidate.anomaly_threshold,
         allowed_precisions=("f32", "bf16", "int8"),
         created=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
@@ -147,11 +179,12 @@ def _judged(found: Comparison, card: ModelCard) -> dict[str, Any]:
     exact = [one for one in found.parity if one.precision == "f32"]
     if not exact:
         raise FailedPrecondition(f"{card.name} is not published, no runtime could load it: {'; '.join(found.remarks)}")
+    what = "a probability" if card.labels else "its value, as a share of the largest,"
     for one in exact:
         if one.largest_difference > LARGEST_DIFFERENCE:
             raise FailedPrecondition(
                 f"{card.name} is not published: {one.runtime} in float32 differs from Keras by "
-                f"{one.largest_difference:.2g} in a probability, and {LARGEST_DIFFERENCE:g} is allowed"
+                f"{one.largest_difference:.2g} in {what}, and {LARGEST_DIFFERENCE:g} is allowed"
             )
     if found.anomaly_difference > LARGEST_ANOMALY_DIFFERENCE:
         raise FailedPrecondition(

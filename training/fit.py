@@ -13,9 +13,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput, TextInput
+from serving.card import ImageInput, Input
 from serving.errors import BadInput
-from training import features
+from training import features, regression
 from training.batches import Batches
 from training.prepared_cache import PreparedData
 from training.progress import Advance, Progress
@@ -30,7 +30,7 @@ class Phase:
 
     name: str
     epochs: dict[str, list[float]]
-    """loss, accuracy, val_loss, val_accuracy; one value an epoch."""
+    """loss, accuracy, val_loss, val_accuracy (mae, val_mae of a number); one value an epoch."""
     kept: bool = True
     """False: the phase made nothing better on the validation split and was undone."""
 
@@ -90,7 +90,8 @@ def _fine_tune(model: Any, split: Split, run: Run, how: FineTune) -> None:
 def _phase(name: str, model: Any, run: Run, train: Examples, validation: Examples, recipe: Recipe) -> None:
     learn = Batches(train, recipe.input, recipe.batch_size, run.seed, recipe.augment)
     check = Batches(validation, recipe.input, _ANSWER_BATCH)
-    model.compile(_optimizer(recipe, len(learn)), loss=_loss(recipe), metrics=["accuracy"])
+    loss, metric = (_loss(recipe), "accuracy") if run.data.labels else (regression.loss(train.labels), "mae")
+    model.compile(_optimizer(recipe, len(learn)), loss=loss, metrics=[metric])
     best = keras.callbacks.EarlyStopping(
         patience=recipe.patience or recipe.epochs, restore_best_weights=recipe.restore_best
     )
@@ -135,20 +136,21 @@ class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no ty
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         if logs and "val_loss" in logs:
-            note = f"validation: loss {logs['val_loss']:.3f}, accuracy {logs['val_accuracy']:.1%}"
+            right = f"accuracy {logs['val_accuracy']:.1%}" if "val_accuracy" in logs else f"mae {logs['val_mae']:.4g}"
+            note = f"validation: loss {logs['val_loss']:.3f}, {right}"
             self._advance(0, note)
 
 
-def batches_of(examples: Examples, spec: ImageInput | TextInput) -> list[NDArray[Any]]:
+def batches_of(examples: Examples, spec: Input) -> list[NDArray[Any]]:
     """All network inputs of a split, in order."""
     batches = Batches(examples, spec, _ANSWER_BATCH)
     return [np.asarray(batches[index][0]) for index in range(len(batches))]
 
 
 def answers(
-    model: Any, examples: Examples, spec: ImageInput | TextInput, progress: Progress, what: str = "Testing"
+    model: Any, examples: Examples, spec: Input, progress: Progress, what: str = "Testing"
 ) -> NDArray[np.float32]:
-    """The model's probabilities for every example, float32 [N, C]."""
+    """The model's probabilities for every example, float32 [N, C], or its values, [N, 1]."""
     batches = Batches(examples, spec, _ANSWER_BATCH)
     done: list[NDArray[np.float32]] = []
     with progress.steps(what, len(examples)) as advance:

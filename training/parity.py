@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput, ModelCard, Parity, TextInput
+from serving.card import ImageInput, Input, ModelCard, Parity, TableInput, TextInput
 from serving.errors import BadInput, FailedPrecondition, ServingError
 from serving.modelserver.runtimes.choice import load
 from serving.modelserver.runtimes.protocol import RuntimeOptions
@@ -31,7 +31,7 @@ _NEAR_THRESHOLD = 0.02
 """Where Keras' anomaly score is within this share of the threshold, either side is no disagreement."""
 
 Outputs = Mapping[str, NDArray[Any]]
-"""`probabilities` float32 [N, C] and, where the model has it, `anomaly` float32 [N]."""
+"""`probabilities` float32 [N, C], or `value` [N] of a model without labels; perhaps `anomaly` float32 [N]."""
 Answer = Callable[[NDArray[Any]], Outputs]
 """What Keras says to a batch of network inputs."""
 _MEASURED: Sequence[tuple[Literal["tensorflow", "openvino"], Literal["f32", "bf16"]]] = (
@@ -55,7 +55,7 @@ class Comparison:
     """Of any probability, where the graph prepares whole files or texts itself and where `serving.preprocess` does."""
 
 
-def spread(data: PreparedData, spec: ImageInput | TextInput) -> list[NDArray[Any]]:
+def spread(data: PreparedData, spec: Input) -> list[NDArray[Any]]:
     """Network inputs in batches: all of training and validation, or ENOUGH spread evenly over both."""
     first, total = len(data.train), len(data.train) + len(data.validation)
     rows = np.unique(np.linspace(0, total - 1, min(total, ENOUGH)).astype(int))
@@ -90,17 +90,24 @@ def compare(
     of_runtime: defaultdict[str, list[NDArray[Any]]] = defaultdict(list)
     for runtime, precision in _MEASURED:
         options = RuntimeOptions(runtime=runtime, precision=precision, imitate=True)
+        if not card.labels and precision != "f32":
+            continue  # a number has no first place that could stay the same
         try:
             theirs = answers(folder, options, card, batches)
-            if any(np.array_equal(theirs["probabilities"], others) for others in of_runtime[runtime]):
+            if any(np.array_equal(theirs[main(card)], others) for others in of_runtime[runtime]):
                 raise FailedPrecondition(f"this CPU computes {precision} as it computes f32, so nothing can be learned")
         except ServingError as error:
             remarks.append(f"{runtime} in {precision} was not measured: {error.message}")
         else:
-            of_runtime[runtime].append(theirs["probabilities"])
+            of_runtime[runtime].append(theirs[main(card)])
             found.append(measured(options, ours, theirs, card.anomaly_threshold))
             off = max(off, _anomaly_difference(ours, theirs)) if precision == "f32" else off
     return Comparison(tuple(found), tuple(remarks), off, _unprepared(folder, card, answer, originals))
+
+
+def main(card: ModelCard) -> str:
+    """The output that callers want."""
+    return "probabilities" if card.labels else "value"
 
 
 def together(parts: Sequence[Outputs]) -> Outputs:
@@ -127,6 +134,8 @@ def measured(options: RuntimeOptions, ours: Outputs, theirs: Outputs, threshold:
     """How the answers of one way of serving compare with Keras'; `threshold` is of the anomaly score."""
     assert options.runtime != "auto"
     assert options.precision != "auto"
+    if "value" in ours:
+        return _of_values(options, ours["value"], theirs["value"])
     return Parity(
         runtime=options.runtime,
         precision=options.precision,
@@ -135,6 +144,22 @@ def measured(options: RuntimeOptions, ours: Outputs, theirs: Outputs, threshold:
         top1_agreement=min(
             agreement(ours["probabilities"], theirs["probabilities"]), _same_flags(ours, theirs, threshold)
         ),
+    )
+
+
+def _of_values(options: RuntimeOptions, ours: NDArray[Any], theirs: NDArray[Any]) -> Parity:
+    """Differences as shares of the largest value, so that the target's unit does not matter."""
+    assert options.runtime != "auto"
+    assert options.precision != "auto"
+    largest = float(np.abs(ours).max(initial=0.0)) or 1.0
+    difference = largest_difference(ours / largest, theirs / largest)
+    close = np.isclose(ours, theirs, rtol=0.01, atol=0.001 * largest) if np.isfinite(difference) else np.zeros(1)
+    return Parity(
+        runtime=options.runtime,
+        precision=options.precision,
+        examples=len(theirs),
+        largest_difference=difference,
+        top1_agreement=float(close.mean()),
     )
 
 
@@ -175,6 +200,8 @@ def _unprepared(folder: Path, card: ModelCard, answer: Answer, originals: Collec
     """The largest difference between both ways to prepare, one file at a time, on TensorFlow."""
     signature = card.signatures.get("encoded", card.signatures["default"])
     largest = 0.0
+    if isinstance(card.input, TableInput):
+        return largest  # the tensor is what people send
     with closing(load(folder, RuntimeOptions(runtime="tensorflow", precision="f32"))) as model:
         alias = next(iter(model.signatures[signature].inputs))
         for original in originals:
@@ -186,15 +213,16 @@ def _unprepared(folder: Path, card: ModelCard, answer: Answer, originals: Collec
     return largest
 
 
-def _prepared(original: bytes, spec: ImageInput | TextInput) -> NDArray[Any]:
+def _prepared(original: bytes, spec: Input) -> NDArray[Any]:
     if isinstance(spec, ImageInput):
         return image.to_pixels(original, spec)[None]
+    assert isinstance(spec, TextInput), "rows are not prepared"
     return text.to_batch([original], spec) if spec.bits else np.array([original], object)
 
 
 def serve(folder: Path, batches: Sequence[NDArray[Any]], card: ModelCard) -> NDArray[Any]:
-    """The answers of a published version as a server here would give them, float32 [N, C]."""
+    """The answers of a published version as a server here would give them, float32 [N, C], or [N] values."""
     signature = card.signatures.get("prepared", card.signatures["default"])
     with closing(load(folder)) as model:
         alias = next(iter(model.signatures[signature].inputs))
-        return np.concatenate([model.run(signature, {alias: batch})["probabilities"] for batch in batches])
+        return np.concatenate([model.run(signature, {alias: batch})[main(card)] for batch in batches])

@@ -1,8 +1,9 @@
 """How good a model that answers a number is, and what it minimizes while it learns.
 
-The counterpart of `quality.py` for tables whose target is a number; numpy, and one Keras loss.
+The counterpart of `quality.py` and `assessment.py` for tables whose target is a number.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 import keras
@@ -10,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.card import RegressionQuality
+from training.assessment import Assessment, Subject
+from training.run_folder import Answers, RunFolder
 
 
 def measure(values: NDArray[Any], targets: NDArray[Any]) -> RegressionQuality:
@@ -47,3 +50,29 @@ def loss(targets: NDArray[Any]) -> Any:
         return keras.ops.mean(keras.ops.square(values - wanted), axis=-1) / variance
 
     return squared_error
+
+
+def judged(subject: Subject, folder: RunFolder) -> Assessment:
+    """Judge a fitted network, values [N, 1], and name its output; the test split is looked at here alone.
+
+    Its answers and figures are kept in the folder of the run.
+    """
+    data = subject.data
+    answers = {}
+    for split, examples in (("validation", data.validation), ("test", data.test)):
+        values = np.asarray(subject.model.predict(np.asarray(examples.inputs), verbose=0), np.float32).reshape(-1)
+        answers[split] = values
+        folder.write_answers(split, Answers(values, examples.labels, examples.names))
+    found = measure(answers["test"], data.test.labels)
+    folder.update(figures=asdict(found))
+    flat = keras.layers.Reshape((), name="flat")(subject.model.outputs[0])
+    return Assessment(
+        model=keras.Model(subject.model.inputs, {"value": flat}),
+        quality=None,
+        regression=found,
+        anomaly_threshold=None,
+        validation=answers["validation"],
+        test=answers["test"],
+        unscaled=answers["test"],
+        scores={},
+    )

@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from serving.card import ImageInput, TextInput
+from serving.card import ImageInput, Input, TableInput, TextInput
 from serving.wire import protos
 from training import text_graph
 
@@ -23,6 +23,7 @@ _CARD_TO_COME = b"the card of this version is written here last"
 
 IMAGE_SIGNATURES = {"default": "serving_default", "encoded": "encoded", "card": "card"}
 TEXT_SIGNATURES = {"default": "serving_default", "prepared": "prepared", "card": "card"}
+TABLE_SIGNATURES = {"default": "serving_default", "card": "card"}
 STRING_SIGNATURES = {"default": "serving_default", "card": "card"}
 """Role to signature name, for the card; the last are of a model that takes strings by itself."""
 
@@ -38,12 +39,12 @@ def disk_errors() -> Iterator[None]:
         raise OSError(errno.EIO, error.message) from error
 
 
-def write(model: Any, spec: ImageInput | TextInput, folder: Path) -> dict[str, str]:
+def write(model: Any, spec: Input, folder: Path) -> dict[str, str]:
     """Save the model with its signatures; the card's text is still missing.
 
     Args:
-        model: uint8 pixels [N, H, W, C], int32 ids [N, L] or (spec.bits 0, foreign_model.Classifier) strings [N]
-            -> probabilities float32 [N, C], or several outputs by name.
+        model: uint8 pixels [N, H, W, C], int32 ids [N, L], float32 rows [N, F] or (spec.bits 0,
+            foreign_model.Classifier) strings [N] -> probabilities float32 [N, C], or several outputs by name.
         spec: how its input is prepared.
         folder: where to save; may exist.
 
@@ -56,6 +57,8 @@ def write(model: Any, spec: ImageInput | TextInput, folder: Path) -> dict[str, s
     holder = tf.Module()
     if isinstance(spec, ImageInput):
         signatures, roles = _image_signatures(model, spec, holder), IMAGE_SIGNATURES
+    elif isinstance(spec, TableInput):
+        signatures, roles = _table_signatures(model, spec, holder), TABLE_SIGNATURES
     else:
         signatures, roles = _text_signatures(model, spec, holder), TEXT_SIGNATURES
     signatures["card"] = _card_signature()
@@ -98,6 +101,17 @@ def _text_signatures(model: Any, spec: TextInput, holder: Any) -> dict[str, Any]
         return answers(text_graph.ids(text, spec))
 
     return {"serving_default": serve, "prepared": prepared}
+
+
+def _table_signatures(model: Any, spec: TableInput, holder: Any) -> dict[str, Any]:
+    rows = tf.TensorSpec((None, len(spec.columns)), tf.float32, name="row")
+    answers = _frozen(model, rows, holder)
+
+    @tf.function(input_signature=[rows])  # type: ignore[untyped-decorator]
+    def serve(row: Any) -> dict[str, Any]:
+        return answers(row)
+
+    return {"serving_default": serve}
 
 
 def _save_string_model(model: Any, folder: Path) -> None:

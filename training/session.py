@@ -15,8 +15,8 @@ import numpy as np
 
 from serving import repository
 from serving.card import Dataset, ModelCard, Quality
-from serving.errors import BadInput, NoCard, NotFound
-from training import assessment, datasets, evidence, export, fit, parity, quality
+from serving.errors import BadInput
+from training import assessment, contest, datasets, evidence, export, fit, parity, quality, regression
 from training.assessment import Assessment
 from training.datasets import SourceChoice
 from training.export import Candidate, Published
@@ -43,6 +43,8 @@ class Order:
     runs: Path = Path("runs")
     others: Path | None = None
     """A folder of photos of other things, to measure the anomaly score on."""
+    force: bool = False
+    """Publish also what is worse than the version that serves now."""
     trial: bool = False
     """Train and export, but publish nothing."""
 
@@ -54,7 +56,8 @@ class Outcome:
     published: Published
     model: Any
     """keras.Model: what was exported, as Keras has it; its outputs by name."""
-    quality: Quality
+    quality: Quality | None
+    """None of a model that answers a number; the card has its `regression`."""
     phases: tuple[fit.Phase, ...]
     unreadable: tuple[str, ...]
     folder: RunFolder
@@ -67,17 +70,20 @@ def train(order: Order, progress: Progress) -> Outcome:
         ServingError: the data, the weights or the result will not do; nothing is published.
         OSError: no space or no permission; nothing is published.
     """
-    started, recipe = time.monotonic(), order.recipe
-    repository.check_name(order.name or recipe.name)  # before the work, not after it
-    source = datasets.open_source(recipe.source, order.choice)
+    started = time.monotonic()
+    repository.check_name(order.name or order.recipe.name)  # before the work, not after it
+    source = datasets.open_source(order.recipe.source, order.choice)
+    recipe = replace(order.recipe, input=datasets.input_of(order.recipe.input, source))
+    order = replace(order, recipe=recipe)
     data = _load(recipe, source, order, progress)
     folder = _begin(order, data, source)
     model, run = _fitted(order, data, folder, progress)
     judged = _judged(order, model, data, source, folder, progress)
     progress.say("Exporting, loading back and comparing with Keras")
-    details = _training_facts(order, run, time.monotonic() - started)
+    details = _training_facts(order, run, time.monotonic() - started) | _baseline(order, data, progress)
     candidate = _candidate(order, judged, data, source, details)
-    published = export.publish(candidate, order.models, trial=order.trial)
+    gate = contest.gate_of(order.models, data, source, order.cache, progress)
+    published = export.publish(candidate, order.models, trial=order.trial, gate=gate, force=order.force)
     folder.update(status="done", published=str(published.folder.resolve()) if published.folder else None)
     return Outcome(
         published=published,
@@ -118,6 +124,20 @@ def _fitted(order: Order, data: PreparedData, folder: RunFolder, progress: Progr
     return (recipe.finish(model) if recipe.finish else model), run
 
 
+def _baseline(order: Order, data: PreparedData, progress: Progress) -> dict[str, Any]:
+    """What a simpler network comes to on the validation split, for the card; nothing where the recipe names none."""
+    recipe = order.recipe
+    if recipe.baseline is None:
+        return {}
+    keras.utils.set_random_seed(order.seed)
+    model = recipe.baseline(_context(order, data))
+    run = fit.Run(recipe=recipe, data=data, seed=order.seed, cache=order.cache, progress=progress)
+    fit.fit(model, run)
+    name = (recipe.baseline.__doc__ or recipe.baseline.__name__).strip().rstrip(".")
+    last = {key: round(values[-1], 5) for key, values in run.phases[-1].epochs.items() if key.startswith("val_")}
+    return {"baseline": {"name": name, "parameters": model.count_params(), **last}}
+
+
 def _judged(
     order: Order, model: Any, data: PreparedData, source: Source, folder: RunFolder, progress: Progress
 ) -> Assessment:
@@ -125,6 +145,8 @@ def _judged(
     subject = assessment.Subject(
         model=model, input=order.recipe.input, data=data, source=source, others=order.others, progress=progress
     )
+    if not data.labels:
+        return regression.judged(subject, folder)
     judged = assessment.assess(subject)
     evidence.keep(folder, judged, subject)
     return judged
@@ -155,6 +177,8 @@ def check_outputs(model: Any, labels: tuple[str, ...], name: str) -> None:
         BadInput: names the first label without an output, or says how many outputs are left over.
     """
     outputs = model.output_shape[-1]
+    if not labels and outputs == 1:
+        return
     if outputs < len(labels):
         raise BadInput(f"the label {labels[outputs]!r} has no output: {name} has {outputs} for {len(labels)} labels")
     if outputs > len(labels):
@@ -193,6 +217,7 @@ def _candidate(
         input=recipe.input,
         dataset=describe(data, source),
         quality=judged.quality,
+        regression=judged.regression,
         anomaly_threshold=judged.anomaly_threshold,
         batches=parity.spread(data, recipe.input),
         originals=data.originals,
@@ -222,32 +247,13 @@ class Question:
     cache: Path = Path("data-cache")
 
 
-def find_card(models: Path, name: str, version: int | None) -> tuple[Path, ModelCard]:
-    """The folder and the card of a published version, the newest if none is named.
-
-    Raises:
-        NotFound: no such model or version.
-        NoCard: it has no card, so nobody knows what it should answer.
-    """
-    there = repository.folders(models / name)
-    number = max(there, default=None) if version is None else version
-    if number is None or number not in there:
-        wanted = name if version is None else f"version {version} of {name}"
-        raise NotFound(
-            f"there is no {wanted} in {models}; it holds {', '.join(repository.models(models)) or 'nothing'}"
-        )
-    if (card := repository.read_card(there[number])) is None:
-        raise NoCard(f"version {number} of {name} has no card: `python -m training import` makes one")
-    return there[number], card
-
-
-def evaluate(question: Question, progress: Progress) -> tuple[ModelCard, Quality]:
-    """Measure a published version on the test split, answered by the code that serves it.
+def evaluate(question: Question, progress: Progress) -> ModelCard:
+    """The card of a published version as measured now on the test split, answered by the code that serves it.
 
     Raises:
         ServingError: no such version, or the data will not do.
     """
-    folder, card = find_card(question.models, question.name, question.version)
+    folder, card = contest.find_card(question.models, question.name, question.version)
     spec = question.recipe.source if question.recipe else datasets.unknown_source(card.dataset.name)
     source = datasets.open_source(spec, question.choice)
     labels = tuple(sorted(card.labels))  # as data has them; an imported model may have another order
@@ -255,8 +261,10 @@ def evaluate(question: Question, progress: Progress) -> tuple[ModelCard, Quality
     with progress.steps("Testing", len(data.test)) as advance:
         answers = parity.serve(folder, fit.batches_of(data.test, card.input), card)
         advance(len(data.test))
+    if not card.labels:
+        return replace(card, regression=regression.measure(answers, data.test.labels))
     places = np.array([card.labels.index(label) for label in data.labels], np.int32)
-    return card, quality.measure(answers, places[data.test.labels])
+    return replace(card, quality=quality.measure(answers, places[data.test.labels]))
 
 
 def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:

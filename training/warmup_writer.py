@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving import repository
-from serving.card import ImageInput, TextInput
+from serving.card import ImageInput, Input, TableInput, TextInput
 from serving.wire import protos, tensors
 
 _ROWS = (1, 4)
 _REVIEW = b"It is not a bad film at all, and I would watch it again tomorrow. The ending is a little slow."
 
 
-def write(folder: Path, name: str, spec: ImageInput | TextInput, roles: Mapping[str, str]) -> None:
+def write(folder: Path, name: str, spec: Input, roles: Mapping[str, str]) -> None:
     """Write the requests of a version as TFRecord of PredictionLog, where servers look for them."""
     path = folder / repository.WARMUP_FILE
     path.parent.mkdir(exist_ok=True)
@@ -31,11 +31,14 @@ def write(folder: Path, name: str, spec: ImageInput | TextInput, roles: Mapping[
             file.write(_log(name, signature, alias, array))
 
 
-def _inputs(spec: ImageInput | TextInput, roles: Mapping[str, str]) -> Iterator[tuple[str, str, NDArray[Any]]]:
+def _inputs(spec: Input, roles: Mapping[str, str]) -> Iterator[tuple[str, str, NDArray[Any]]]:
     """Signature, input alias and value of every request."""
     for rows in _ROWS:
         if isinstance(spec, TextInput):
             yield roles["default"], "text", np.array([_REVIEW] * rows, object)
+        elif isinstance(spec, TableInput):
+            middle = [(column.low + column.high) / 2 for column in spec.columns]
+            yield roles["default"], "row", np.array([middle] * rows, np.float32)
         else:
             yield roles["default"], "image", np.stack([_picture(spec)] * rows)
     if "encoded" in roles and isinstance(spec, ImageInput):
