@@ -15,7 +15,7 @@ SPACE := $(subst ,, )
 HOST ?= http://127.0.0.1:8080
 SHAPE ?= constant
 
-.PHONY: serve samples install test lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps load load-ui
+.PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps load load-ui
 
 serve: $(VENV)/.serving samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
@@ -24,6 +24,9 @@ install: $(VENV)/.everything
 
 test: $(VENV)/.everything
 	$(RUN) -m pytest $(TESTS)
+
+audit: $(VENV)/.everything
+	$(RUN) -m tests.audit
 
 lint: $(VENV)/.everything
 	$(VENV)/bin/ruff check .
