@@ -57,8 +57,8 @@ def list_recipes() -> None:
 @refusals
 def train(
     names: tuple[str, ...], source: str | None, data_dir: Path | None, target: str, sha256: str, backbone_weights: str,
-    epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, runs: Path, others: Path | None, force: bool,
-    no_publish: bool, quiet: bool,
+    epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, runs: Path, others: Path | None,
+    force: bool, no_publish: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train each RECIPE, measure it on its test split, verify the export and publish it."""
     if name and len(names) > 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 from serving import repository
 from serving.card import ModelCard
 from serving.errors import BadInput, NoCard, NotFound, ServingError
-from training import comparison, datasets, gate
+from training import comparison, datasets, gate, versions
 from training.comparison import Contender
 from training.export import Gate
 from training.gate import Verdict
@@ -17,14 +17,17 @@ from training.prepared_cache import PreparedData
 from training.progress import Progress
 from training.sources import Source
 
-STABLE = "stable"
 
+def folder_of(models: Path, name: str) -> Path:
+    """The folder of a model that has versions.
 
-def serving_version(model: Path) -> int | None:
-    """The version that answers who names none: the one labeled stable, else the newest; None if there is none."""
-    there = repository.versions(model)
-    stable = repository.read_labels(model).get(STABLE)
-    return stable if stable in there else max(there, default=None)
+    Raises:
+        NotFound: there is no such model.
+    """
+    repository.check_name(name)
+    if not repository.versions(models / name):
+        raise NotFound(f"there is no {name} in {models}; it holds {', '.join(repository.models(models)) or 'nothing'}")
+    return models / name
 
 
 def find_card(models: Path, name: str, version: int | None) -> tuple[Path, ModelCard]:
@@ -50,7 +53,7 @@ def gate_of(models: Path, data: PreparedData, source: Source, cache: Path, progr
     """A gate for candidates that come from this data: what `export.publish` asks."""
 
     def judge(folder: Path, card: ModelCard) -> Verdict:
-        serving = serving_version(models / card.name)
+        serving = versions.serving_version(models / card.name)
         if serving is None:
             return Verdict(None, remark="there is no version yet that it could be compared with")
         try:
