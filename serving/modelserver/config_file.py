@@ -4,6 +4,8 @@ The same rules hold for the file, for what a reload brings and for --model_base_
 reads the file, `lifecycle/` gets the settings.
 """
 
+import functools
+import logging
 import os
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -13,6 +15,8 @@ from serving.errors import BadInput, Unimplemented
 from serving.modelserver import text_files
 from serving.modelserver.lifecycle.settings import All, Latest, ModelSettings, Policy, Specific
 from serving.wire.protos import ModelServerConfig
+
+log = logging.getLogger(__name__)
 
 PLATFORM = "tensorflow"
 _MODEL_TYPES = {0: "", 1: "tensorflow", 2: "other"}
@@ -102,7 +106,15 @@ def _platform(entry: Any) -> str:
     return str(platform)
 
 
+@functools.lru_cache
+def _warn_once(text: str) -> None:
+    """A config is read again and again while it is polled."""
+    log.warning("%s", text)
+
+
 def _settings(entry: Any) -> ModelSettings:
+    if entry.HasField("logging_config"):
+        _warn_once(f"Requests are not logged here: the logging_config of model {entry.name} has no effect")
     return ModelSettings(
         entry.name, base_path(entry.name, entry.base_path), _policy(entry), dict(entry.version_labels.items())
     )

@@ -12,7 +12,8 @@ _TENSORFLOW_ONLY = "it tunes TensorFlow's own executor, which is not what runs m
 
 
 def _flag(default: Any, purpose: str, **metadata: Any) -> Any:
-    return field(default=default, metadata={"purpose": purpose, **metadata})
+    """A field; `no_effect` says why the flag changes nothing, `anyway` for which value that is no loss."""
+    return field(default=default, metadata={"purpose": purpose, "anyway": default, **metadata})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +38,10 @@ class Flags:
     num_load_threads: int = _flag(0, "Versions loaded at a time, over all models. 0: four.")
     num_unload_threads: int = _flag(0, "Versions unloaded at a time.", no_effect="unloading takes no thread pool")
     flush_filesystem_caches: bool = _flag(
-        True, "Drop file caches after the load.", no_effect="the operating system frees its caches when it needs to"
+        True,
+        "Drop file caches after the load.",
+        no_effect="the operating system frees its caches when it needs to",
+        anyway=False,
     )
     allow_version_labels_for_unavailable_models: bool = _flag(
         False, "Let the config give unused labels to versions that are not loaded."
@@ -54,7 +58,9 @@ class Flags:
     )
     # Watching
     monitoring_config_file: str = _flag("", "Text-format MonitoringConfig: where the Prometheus page is.")
-    enable_profiler: bool = _flag(True, "Serve TensorFlow's profiler.", no_effect="there is no TensorFlow to profile")
+    enable_profiler: bool = _flag(
+        True, "Serve TensorFlow's profiler.", no_effect="the profiler service is not served", anyway=False
+    )
     # gRPC
     grpc_channel_arguments: str = _flag("", "Comma-separated gRPC channel arguments, as key=value.")
     grpc_max_threads: int = _flag(4 * CPUS, "gRPC calls worked on at a time; never fewer than 1024 here.")
@@ -96,6 +102,13 @@ class Flags:
         "auto",
         "openvino, tensorflow, or auto: OpenVINO for what it can run.",
         one_of=("auto", "openvino", "tensorflow"),
+    )
+    rest_api_body_seconds: float = _flag(600.0, "Longest a REST body may take to come, and an answer to be taken.")
+    rest_api_most_buffered_bytes: int = _flag(
+        0, "Bytes that the bodies of all REST requests may take together. 0: a quarter of the memory."
+    )
+    rest_api_most_connections: int = _flag(
+        0, "Open REST connections; more are answered 503. 0: half of the limit of open files, 8192 at most."
     )
     streams: int = _flag(0, "Runs computed side by side. 0: from the machine.")
     threads: int = _flag(0, "Threads that compute. 0: from the machine.")

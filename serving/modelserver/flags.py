@@ -49,7 +49,7 @@ def parse(arguments: Sequence[str]) -> CommandLine:
     warnings = [
         f"--{name} has no effect here: {known[name].metadata['no_effect']}"
         for name, value in given.items()
-        if "no_effect" in known[name].metadata and value != known[name].default
+        if "no_effect" in known[name].metadata and value != known[name].metadata["anyway"]
     ]
     return CommandLine(Flags(**given), tuple(unknown), tuple(warnings), "--help" in arguments)
 

@@ -128,6 +128,8 @@ class ModelServer:
         if config.grpc_port is not None or config.grpc_socket_path is not None:
             self._grpc = self._open_grpc()
             where = config.grpc_socket_path if self._grpc.port is None else f"{config.bind_address}:{self._grpc.port}"
+            if config.alts:
+                log.warning("gRPC over ALTS works on Google Cloud only: elsewhere no client can connect")
             log.info("Running gRPC ModelServer at %s ...", where)
         if config.rest_port is not None:
             if config.rest_port == config.grpc_port != 0:

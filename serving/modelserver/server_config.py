@@ -97,6 +97,15 @@ class ServerConfig:
                 f"rest_timeout_s={self.rest_timeout_s}, rest_threads={self.rest_threads} and "
                 f"most_calls={self.most_calls} must be above 0, drain_s={self.drain_s} not below"
             )
+        if (
+            self.body_timeout_s <= 0
+            or self.body_total_s <= 0
+            or min(self.most_buffered_bytes, self.most_connections) < 0
+        ):
+            raise BadInput(
+                f"body_timeout_s={self.body_timeout_s} and body_total_s={self.body_total_s} must be above 0, "
+                f"most_buffered_bytes={self.most_buffered_bytes} and most_connections={self.most_connections} not below"
+            )
 
     @property
     def name(self) -> str:

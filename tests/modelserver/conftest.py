@@ -19,6 +19,7 @@ NO_TENSORFLOW_NEEDED = (
     "row_sums",
     "scalar_out",
     "no_default",
+    "no_inputs",
     "tiny_image",
     "tiny_text",
 )

@@ -112,6 +112,17 @@ def test_an_empty_list_serves_nothing() -> None:
     assert config_file.models(config()) == []
 
 
+def test_logging_of_requests_is_said_to_have_no_effect_once(caplog: pytest.LogCaptureFixture) -> None:
+    entry = 'name: "logged" base_path: "/m" model_platform: "tensorflow" logging_config { log_collector_config {} }'
+    config = text_format.Parse(f"model_config_list {{ config {{ {entry} }} }}", ModelServerConfig())
+    for _ in range(3):
+        config_file.models(config)
+
+    assert [record.message for record in caplog.records] == [
+        "Requests are not logged here: the logging_config of model logged has no effect"
+    ]
+
+
 def test_a_file_uri_is_a_path_and_a_remote_one_is_told_what_to_do() -> None:
     assert config_file.base_path("m", "file:///models/m") == Path("/models/m")
     with pytest.raises(Unimplemented, match="mount or copy it"):

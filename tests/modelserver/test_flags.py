@@ -126,12 +126,22 @@ def test_an_unknown_argument_is_reported_with_the_nearest_flag(argument: str, to
 
 
 def test_flags_without_effect_are_accepted_and_said_to_have_none() -> None:
-    line = flags.parse(["--mixed_precision=bfloat16", "--enable_profiler", "--num_unload_threads=4"])
+    line = flags.parse(
+        ["--mixed_precision=bfloat16", "--enable_profiler", "--num_unload_threads=4", "--prefer_tflite_model"]
+    )
 
     assert line.warnings == (
         "--mixed_precision has no effect here: use --precision instead",
+        "--enable_profiler has no effect here: the profiler service is not served",
         "--num_unload_threads has no effect here: unloading takes no thread pool",
+        "--prefer_tflite_model has no effect here: saved_model.pb is what this server loads",
     )
+
+
+def test_nothing_is_said_of_flags_that_ask_for_what_is_done_anyway() -> None:
+    line = flags.parse(["--enable_profiler=false", "--flush_filesystem_caches=false", "--prefer_tflite_model=false"])
+
+    assert line.warnings == ()
 
 
 def test_usage_names_every_flag() -> None:
