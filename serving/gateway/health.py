@@ -146,12 +146,13 @@ class Health:
     def _watch(self) -> None:
         told = False
         while not self._stop.wait(TICK_S):
-            still_s = self.still_s()
-            if still_s >= STUCK_S and not told:
+            still_s, exit_s = self.still_s(), self._config.stuck_exit_s
+            stuck, lost = still_s >= STUCK_S, 0 < exit_s < still_s
+            if (stuck or lost) and not told:
                 print(f"the event loop has not moved for {still_s:.0f} s; all stacks:", file=sys.stderr, flush=True)
                 faulthandler.dump_traceback(all_threads=True)
-            told = still_s >= STUCK_S
-            if 0 < self._config.stuck_exit_s < still_s:
+            told = stuck
+            if lost:
                 os._exit(EXIT_CODE)
 
 

@@ -1,18 +1,23 @@
 """Alive, ready, and what is missing."""
 
+import http.client
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from serving.errors import Unavailable
 from serving.gateway.config import GatewayConfig
-from serving.gateway.health import STUCK_S, Health, canned
+from serving.gateway.health import EXIT_CODE, STUCK_S, Health, canned
 from serving.gateway.upstream import ModelStatus, VersionState
 from tests.gateway.caller import RED, Caller
 from tests.gateway.classifiers import COLORS, MOODS, Classifiers, Failing, Gate
 from tests.gateway.conftest import Serve
+from tests.gateway.standstill import READY, STOPPING
+from tests.processes import following
 
 
 def until(holds: Callable[[], bool], seconds: float = 15) -> None:
@@ -118,3 +123,30 @@ def test_workers_that_never_come_back_end_its_life(serve: Serve) -> None:
 
     assert (answer.status, answer.json["missing"]) == (503, ["every worker is stuck far past its deadline"])
     assert caller.ask("/livez").status == 200
+
+
+def test_a_process_whose_loop_stands_still_fails_its_probe_says_where_and_ends_with_code_70(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.gateway.standstill"]
+    with open(tmp_path / "stderr", "w+") as said, following(command, READY, stderr=said.fileno()) as (process, lines):
+        address = lines[-1].removeprefix(READY)
+        assert probe(address) == 200
+        probe(address, STOPPING)
+        assert probe(address, timeout_s=1) == 0
+        code = process.wait(30)
+        stacks = (tmp_path / "stderr").read_text()
+
+    assert code == EXIT_CODE
+    assert "the event loop has not moved" in stacks
+    assert "stand_still" in stacks
+
+
+def probe(address: str, request_id: str = "", timeout_s: float = 60) -> int:
+    """The status of /livez, 0 where no answer comes."""
+    connection = http.client.HTTPConnection(address, timeout=timeout_s)
+    try:
+        connection.request("GET", "/livez", headers={"X-Request-Id": request_id})
+        return connection.getresponse().status
+    except OSError:
+        return 0
+    finally:
+        connection.close()
