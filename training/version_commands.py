@@ -1,6 +1,6 @@
-"""Commands for what was trained before: compare, promote, rollback, prune, models-config.
+"""Commands for what was trained before: compare, promote, rollback, prune, models-config, report.
 
-`versions.py` and `contest.py` do the work; `__main__.py` takes the commands in by `register`.
+`versions.py`, `contest.py` and `report.py` do the work; `__main__.py` takes the commands in by `register`.
 """
 
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from training import contest, datasets, options, tables, versions
+from training import contest, datasets, options, report, tables, versions
 from training.exits import WORSE, refusals
 from training.gate import Verdict
 from training.progress import Progress
@@ -19,7 +19,7 @@ _NUMBER = click.IntRange(1)
 
 def register(group: click.Group) -> None:
     """Add the commands of this room to a group."""
-    for command in (compare, promote, rollback, prune, models_config):
+    for command in (compare, promote, rollback, prune, models_config, make_report):
         group.add_command(command)
 
 
@@ -106,3 +106,12 @@ def models_config(base_path: str, models: Path) -> None:
     of versions that it has not loaded yet; with --model_config_file_poll_wait_seconds it reads the file again.
     """
     click.echo(versions.models_config(models, base_path), nl=False)
+
+
+@click.command("report")
+@click.argument("run")
+@options.RUNS
+@refusals
+def make_report(run: str, runs: Path) -> None:
+    """Write the report of RUN: the folder of a run, or the name of a model, whose latest run is taken."""
+    click.echo(report.write(report.latest(runs, run)))
