@@ -52,13 +52,14 @@ def list_recipes() -> None:
     help="A folder of photos of other things, to measure the anomaly score on.",
 )  # fmt: skip
 @click.option("--force", is_flag=True, help="Publish also what is worse than the version that serves now.")
+@options.INT8
 @click.option("--no-publish", is_flag=True, help="Train, export and verify, then throw the version away.")
 @options.QUIET
 @refusals
 def train(
     names: tuple[str, ...], source: str | None, data_dir: Path | None, target: str, sha256: str, backbone_weights: str,
     epochs: int | None, seed: int, name: str, models: Path, cache_dir: Path, runs: Path, others: Path | None,
-    force: bool, no_publish: bool, quiet: bool,
+    force: bool, int8: bool, no_publish: bool, quiet: bool,
 ) -> None:  # fmt: skip
     """Train each RECIPE, measure it on its test split, verify the export and publish it."""
     if name and len(names) > 1:
@@ -76,6 +77,7 @@ def train(
             runs=runs,
             others=others,
             force=force,
+            int8=int8,
             trial=no_publish,
         )
         outcome = session.train(order, Progress(visible=not quiet))
@@ -122,13 +124,14 @@ def evaluate(
     help="The range of pixel values that the model was trained on; none: 0 to 255.",
 )  # fmt: skip
 @click.option("--test-dir", type=click.Path(path_type=Path), help="Class folders to measure and compare it on.")
+@options.INT8
 @options.MODELS
 @options.CACHE
 @options.QUIET
 @refusals
 def import_model(
-    model: Path, name: str, labels: Path, task: str, scale: str, test_dir: Path | None, models: Path,
-    cache_dir: Path, quiet: bool,
+    model: Path, name: str, labels: Path, task: str, scale: str, test_dir: Path | None, int8: bool,
+    models: Path, cache_dir: Path, quiet: bool,
 ) -> None:  # fmt: skip
     """Write a card for a trained MODEL (.keras file or SavedModel folder), verify it and publish it."""
     wanted = imported_model.Import(
@@ -138,6 +141,7 @@ def import_model(
         task=cast(Task, task),
         scale=cast(Scale, scale),
         test_dir=test_dir,
+        int8=int8,
         models=models,
         cache=cache_dir,
     )

@@ -16,7 +16,7 @@ from serving import repository
 from serving.card import Dataset, ImageInput, Quality, Task, TextInput
 from serving.errors import BadInput
 from serving.preprocess import image
-from training import datasets, export, fit, foreign_model, parity, quality, sample_pictures, sample_texts
+from training import datasets, export, fit, foreign_model, parity, quality, quantized, sample_pictures, sample_texts
 from training.datasets import SourceChoice
 from training.export import Candidate, Published
 from training.foreign_model import Classifier, Scale
@@ -37,6 +37,8 @@ class Import:
     task: Task
     scale: Scale = "none"
     test_dir: Path | None = None
+    int8: bool = False
+    """Make, measure and judge an int8 form as well; needs `test_dir`."""
     models: Path = Path("models")
     cache: Path = Path("data-cache")
 
@@ -49,9 +51,13 @@ def publish(wanted: Import, progress: Progress) -> Published:
         OSError: no space or no permission; nothing is published.
     """
     repository.check_name(wanted.name)
+    if wanted.int8 and wanted.test_dir is None:
+        raise BadInput("--int8 needs pictures that it is fitted to and judged by: name them with --test-dir")
     labels = _labels(wanted.labels_file)
     foreign = foreign_model.open_model(wanted.path, wanted.task)
     spec = foreign.input
+    if wanted.int8:
+        quantized.check(spec, wanted.name)
     originals = _sample_pictures() if isinstance(spec, ImageInput) else _sample_texts()
     samples = _network_inputs(originals, spec)
     model = foreign_model.classifier(foreign, wanted.scale, samples, labels)
@@ -80,6 +86,7 @@ def _candidate(
         quality=_measured(model, data, spec, wanted, progress) if data else None,
         batches=parity.spread(data, spec) if data else samples,
         originals=data.originals if data else originals,
+        int8=quantized.pictures(data, spec, labels) if data and wanted.int8 else None,
         training={"imported": wanted.path.name, "scale": wanted.scale, "outputs": model.outputs},
         limits="Imported: what it learned from is not known here.",
     )

@@ -27,6 +27,10 @@ DATA_DIR = click.option(
 )
 TARGET = click.option("--target", default="", help="The column of a table that the others should tell.")
 SHA256 = click.option("--sha256", default="", help="What the archive's checksum must be.")
+INT8 = click.option(
+    "--int8/--no-int8", default=False, show_default=True,
+    help="Also make an int8 form of a model of pictures, kept if it answers as well: quicker on CPUs that have VNNI.",
+)  # fmt: skip
 QUIET = click.option("--quiet", is_flag=True, help="No progress on stderr.")
 
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput, ModelCard, Parity, Quality
+from serving.card import ImageInput, Input, ModelCard, Parity, Quality
+from serving.errors import BadInput
 from serving.modelserver.runtimes import openvino_conversion, openvino_quantized, saved_model
 from serving.modelserver.runtimes.protocol import RuntimeOptions
 from training import parity, quality, saved_model_writer
@@ -44,14 +45,26 @@ class Pictures:
     """int [N], of `test`, one after the other."""
 
 
-def pictures(data: PreparedData, spec: ImageInput) -> Pictures:
-    """The pictures of a prepared data set."""
+def check(spec: Input, name: str) -> None:
+    """Refuse what gains nothing from int8, before the work and not after it.
+
+    Raises:
+        BadInput: a model of texts or tables.
+    """
+    if not isinstance(spec, ImageInput):
+        raise BadInput(f"--int8 is for models of pictures, {name} is none: leave it away")
+
+
+def pictures(data: PreparedData, spec: Input, labels: tuple[str, ...]) -> Pictures:
+    """The pictures of a prepared data set; `labels` are the model's, which may stand in another order."""
+    assert isinstance(spec, ImageInput)
+    places = np.array([labels.index(label) for label in data.labels])
     rows = np.unique(np.linspace(0, len(data.train) - 1, min(len(data.train), CALIBRATION_PICTURES)).astype(int))
     everything = np.arange(len(data.test))
     return Pictures(
         calibration=[np.asarray(data.train.batch(some, spec)) for some in _cut(rows)],
         test=[np.asarray(data.test.batch(some, spec)) for some in _cut(everything)],
-        labels=data.test.labels,
+        labels=places[data.test.labels],
     )
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from serving import repository
 from serving.card import Dataset, ModelCard, Quality
 from serving.errors import BadInput
-from training import assessment, contest, datasets, evidence, export, fit, parity, quality, regression
+from training import assessment, contest, datasets, evidence, export, fit, parity, quality, quantized, regression
 from training.assessment import Assessment
 from training.datasets import SourceChoice
 from training.export import Candidate, Published
@@ -45,6 +45,8 @@ class Order:
     """A folder of photos of other things, to measure the anomaly score on."""
     force: bool = False
     """Publish also what is worse than the version that serves now."""
+    int8: bool = False
+    """Make, measure and judge an int8 form as well."""
     trial: bool = False
     """Train and export, but publish nothing."""
 
@@ -72,6 +74,8 @@ def train(order: Order, progress: Progress) -> Outcome:
     """
     started = time.monotonic()
     repository.check_name(order.name or order.recipe.name)  # before the work, not after it
+    if order.int8:
+        quantized.check(order.recipe.input, order.recipe.name)
     source = datasets.open_source(order.recipe.source, order.choice)
     recipe = replace(order.recipe, input=datasets.input_of(order.recipe.input, source))
     order = replace(order, recipe=recipe)
@@ -221,6 +225,7 @@ def _candidate(
         anomaly_threshold=judged.anomaly_threshold,
         batches=parity.spread(data, recipe.input),
         originals=data.originals,
+        int8=quantized.pictures(data, recipe.input, data.labels) if order.int8 else None,
         training=details,
         licence=recipe.licence,
         limits=recipe.limits,
