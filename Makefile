@@ -97,3 +97,14 @@ $(VENV)/.everything: $(EVERYTHING:%=requirements/%.txt) | $(VENV)/bin/python
 	@echo "Installing everything, the test tools too, into $(VENV) ..."
 	$(PIP) $(EVERYTHING:%=-r requirements/%.txt)
 	@touch $@ $(VENV)/.serving
+
+# The same rules for the Prometheus operator; a test holds the two equal.
+MONITORING := k8s/components/monitoring
+monitoring-rule:
+	@{ printf '# Made of rules.yml by `make monitoring-rule`.\napiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\n'; \
+	  printf 'metadata:\n  name: slipway\nspec:\n'; grep -v '^#' $(MONITORING)/rules.yml | sed 's/^\(.\)/  \1/'; \
+	} > $(MONITORING)/prometheus-rule.yaml
+
+# The tests that need Prometheus, apart, for whoever only changed rules or the dashboard.
+monitoring-test: $(VENV)/.everything
+	$(RUN) -m pytest tests/monitoring

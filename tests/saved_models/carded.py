@@ -1,7 +1,8 @@
-"""Two classifiers as training publishes them: frozen, with a card as file and as signature.
+"""Three classifiers as training publishes them: frozen, with a card as file and as signature.
 
 They answer something a test can foresee: `tiny_image` names the color that a picture has most of,
-`tiny_text` weighs a dozen words.
+`tiny_text` weighs a dozen words, and `tiny_watchful` names colors too, but also says how foreign a picture is
+and what its test split was like.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from serving import repository
-from serving.card import Dataset, ImageInput, ModelCard, TextInput
+from serving.card import Dataset, ImageInput, ModelCard, Quality, TextInput
 from serving.preprocess import text as preparation
 from tests.saved_models.settled import settle
 from training import text_graph
@@ -54,6 +55,37 @@ def tiny_image(version: Path) -> None:
         return serve(tf.map_fn(prepare, image_bytes, fn_output_signature=one))
 
     _save(version, card, {"serving_default": serve, "encoded": encoded})
+
+
+def tiny_watchful(version: Path) -> None:
+    """A 32x32x3 picture to red, green or blue; the anomaly is the share that the other two colors have."""
+    card = ModelCard(
+        name="tiny_watchful",
+        version=1,
+        task="image_classification",
+        labels=("red", "green", "blue"),
+        input=ImageInput(height=SIDE, width=SIDE),
+        signatures={"default": "serving_default", "card": "card"},
+        quality=Quality(
+            examples=90,
+            accuracy=1.0,
+            macro_f1=1.0,
+            log_loss=0.1,
+            calibration_error=0.01,
+            confusion=((30, 0, 0), (0, 30, 0), (0, 0, 30)),
+            mean_confidence=0.95,
+        ),
+        anomaly_threshold=0.6,
+        **_COMMON,
+    )
+
+    @tf.function(input_signature=[PIXELS])  # type: ignore[untyped-decorator]
+    def serve(image: Any) -> Any:
+        means = tf.reduce_mean(tf.cast(image, tf.float32) / 255.0, [1, 2])
+        shares = means / (tf.reduce_sum(means, 1, keepdims=True) + 1e-6)
+        return {"probabilities": tf.nn.softmax(10.0 * means), "anomaly": 1.0 - tf.reduce_max(shares, 1)}
+
+    _save(version, card, {"serving_default": serve})
 
 
 def tiny_text(version: Path) -> None:
@@ -126,4 +158,6 @@ def _save(version: Path, card: ModelCard, signatures: Mapping[str, Any]) -> None
     file.write_text(with_files.to_json() + "\n")
 
 
-BUILDERS: Mapping[str, Callable[[Path], None]] = {kind.__name__: kind for kind in (tiny_image, tiny_text)}
+BUILDERS: Mapping[str, Callable[[Path], None]] = {
+    kind.__name__: kind for kind in (tiny_image, tiny_text, tiny_watchful)
+}
