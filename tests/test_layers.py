@@ -16,6 +16,7 @@ GATEWAY = "serving.gateway"
 
 ALLOWED: dict[str, set[str]] = {
     "serving.errors": set(),
+    "serving.healthcheck": set(),
     "serving.card": FLOOR,
     "serving.repository": FLOOR | {"serving.card"},
     "serving.preprocess": FLOOR | {"serving.card"},
