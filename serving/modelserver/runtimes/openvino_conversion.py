@@ -160,7 +160,8 @@ def read(path: Path) -> Any:
     except RuntimeError as error:
         if "OpConversionFailure" in str(error) or "undeclared parameters" in str(error):
             raise NotConvertible(reason(error)) from error
-        raise DataLoss(f"The SavedModel cannot be read; copy the whole version again: {reason(error)}") from error
+        what = "The SavedModel" if path.is_dir() else path.name
+        raise DataLoss(f"{what} cannot be read; copy the whole version again: {reason(error)}") from error
 
 
 def place(ports: Any, name: str, data_type: int) -> int:
