@@ -196,7 +196,7 @@ def _classes(run: _Run) -> Iterator[str]:
 def _trust(run: _Run) -> Iterator[str]:
     found, shown = run.figures, []
     if found.get("robustness"):
-        figure = plots.bars(found["robustness"], "Accuracy on damaged examples", "accuracy")
+        figure = plots.bars(found["robustness"], "Accuracy with damage", "accuracy")
         shown.append(run.draw("robustness", figure, "Accuracy on damaged copies of test examples"))
     if run.scores:
         figure = plots.scores(run.scores, float(run.facts["anomaly_threshold"]))

@@ -32,6 +32,7 @@ figure{margin:0;padding:.7rem}
 figure img{display:block;width:100%;height:auto}
 figcaption{color:var(--soft);font-size:.9rem;padding:.4rem .3rem 0}
 .scroll{overflow-x:auto}
+.plots+.scroll{margin-top:.9rem}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:.45rem .9rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
 tr:last-child td{border-bottom:0}

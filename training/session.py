@@ -16,7 +16,19 @@ import numpy as np
 from serving import repository
 from serving.card import Dataset, ModelCard, Quality
 from serving.errors import BadInput
-from training import assessment, contest, datasets, evidence, export, fit, parity, quality, quantized, regression
+from training import (
+    assessment,
+    contest,
+    datasets,
+    evidence,
+    export,
+    fit,
+    parity,
+    quality,
+    quantized,
+    regression,
+    report,
+)
 from training.assessment import Assessment
 from training.datasets import SourceChoice
 from training.export import Candidate, Published
@@ -83,12 +95,15 @@ def train(order: Order, progress: Progress) -> Outcome:
     folder = _begin(order, data, source)
     model, run = _fitted(order, data, folder, progress)
     judged = _judged(order, model, data, source, folder, progress)
+    progress.say(f"Report: {report.write(folder)}")
     progress.say("Exporting, loading back and comparing with Keras")
     details = _training_facts(order, run, time.monotonic() - started) | _baseline(order, data, progress)
     candidate = _candidate(order, judged, data, source, details)
     gate = contest.gate_of(order.models, data, source, order.cache, progress)
     published = export.publish(candidate, order.models, trial=order.trial, gate=gate, force=order.force)
-    folder.update(status="done", published=str(published.folder.resolve()) if published.folder else None)
+    folder.update(
+        status="done", published=str(published.folder.resolve()) if published.folder else None, gate=published.card.gate
+    )
     return Outcome(
         published=published,
         model=judged.model,
