@@ -40,7 +40,7 @@ def mobilenet_classifier(context: BuildContext) -> Any:
 
 def split(model: Any) -> Split | None:
     """The classifier cut at its pooled features; None if its backbone learns from the first step."""
-    backbone = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    backbone = of(model)
     if backbone.trainable:
         return None
     features = model.get_layer(_FEATURES).output
@@ -49,6 +49,11 @@ def split(model: Any) -> Split | None:
     for layer in model.layers[model.layers.index(model.get_layer(_FEATURES)) + 1 :]:
         exit_ = layer(exit_)
     return Split(frozen=keras.Model(model.input, features), head=keras.Model(entrance, exit_), backbone=backbone)
+
+
+def of(model: Any) -> Any:
+    """The backbone that stands in a classifier, or None."""
+    return next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
 
 
 def load_mobilenet(spec: ImageInput, alpha: float, weights: str) -> Any:

@@ -79,6 +79,11 @@ class ClassFolders:
             return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def class_folders(folder: Path) -> bool:
+    """Whether a folder is laid out as above: it has train/ or at least two classes."""
+    return folder.is_dir() and ((folder / "train").is_dir() or len(_class_names(folder)) > 1)
+
+
 def _files(label: Path) -> Sequence[Path]:
     """All visible files under a class folder, however deep."""
     inside = (path.relative_to(label) for path in label.rglob("*") if path.is_file())

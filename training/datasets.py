@@ -1,6 +1,7 @@
 """Where a run's examples come from: the source that was asked for, prepared and cached.
 
-    sample_data | class_folders | class_archive | tfds_source | table_source  ->  prepared_cache  ->  Examples
+    sample_data | class_folders | class_archive | array_files | keras_source | tfds_source | table_source
+        ->  prepared_cache  ->  Examples
 
 The command line and the tests come in here; what a source is, says `sources.py`.
 """
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from serving.card import Input, TableInput
 from serving.errors import BadInput
-from training import table_source
+from training import array_files, keras_source, table_source
 from training.class_archive import ClassArchive, find_archive
-from training.class_folders import ClassFolders
+from training.class_folders import ClassFolders, class_folders
 from training.prepared_cache import PreparedData, prepared
 from training.progress import Progress
 from training.recipe import SourceKind, SourceSpec
@@ -40,7 +41,7 @@ def open_source(spec: SourceSpec, choice: SourceChoice) -> Source:
     Raises:
         BadInput: the options do not go together, or the place is not there.
     """
-    kind = choice.kind or spec.kind
+    kind = choice.kind or _kind(spec, choice.data_dir)
     if choice.sha256 and kind != "archive":
         raise BadInput(f"--sha256 is the checksum of an archive, and --source is {kind}")
     if choice.target and kind != "table":
@@ -48,6 +49,15 @@ def open_source(spec: SourceSpec, choice: SourceChoice) -> Source:
     if choice.data_dir is not None and kind == "sample":
         raise BadInput("--data-dir is for every --source but sample; the samples are made by code")
     return _OPEN[kind](spec, choice)
+
+
+def _kind(spec: SourceSpec, place: Path | None) -> SourceKind:
+    """The recipe's own, unless the place holds something else: files of arrays, or a folder per class."""
+    if place is None or spec.kind in ("sample", "table", "archive"):
+        return spec.kind
+    if spec.class_names and array_files.holds(place):
+        return "arrays"
+    return "directory" if class_folders(place) else spec.kind
 
 
 def unknown_source(dataset: str) -> SourceSpec:
@@ -71,10 +81,22 @@ def _archive(spec: SourceSpec, choice: SourceChoice) -> Source:
     return ClassArchive(find_archive(choice.data_dir), spec.dataset, choice.sha256)
 
 
+def _arrays(spec: SourceSpec, choice: SourceChoice) -> Source:
+    if choice.data_dir is None or not spec.class_names:
+        raise BadInput("--source arrays needs --data-dir, and a recipe whose classes have names, such as mnist")
+    return array_files.open_arrays(choice.data_dir, spec.dataset, spec.class_names)
+
+
+def _keras(spec: SourceSpec, choice: SourceChoice) -> Source:
+    if not spec.keras_name:
+        raise BadInput(f"{spec.dataset} is not taken from Keras: use --source tfds, or --data-dir with a local copy")
+    return keras_source.open_keras(spec.keras_name, spec.dataset, spec.class_names)
+
+
 def _tfds(spec: SourceSpec, choice: SourceChoice) -> Source:
     if not spec.tfds_name:
         raise BadInput(f"{spec.dataset} is not in TensorFlow Datasets: use another --source")
-    return TensorFlowDataset(spec.tfds_name, spec.tfds_splits, choice.data_dir)
+    return TensorFlowDataset(spec.tfds_name, spec.tfds_splits, choice.data_dir, spec.class_names)
 
 
 def _table(spec: SourceSpec, choice: SourceChoice) -> Source:
@@ -85,6 +107,8 @@ _OPEN: dict[SourceKind, Callable[[SourceSpec, SourceChoice], Source]] = {
     "sample": _sample,
     "directory": _directory,
     "archive": _archive,
+    "arrays": _arrays,
+    "keras": _keras,
     "tfds": _tfds,
     "table": _table,
 }

@@ -36,6 +36,11 @@ def build(context: BuildContext) -> Any:
     return _model(NGramFactors(ratios, name="factors"))
 
 
+def is_factored(model: Any) -> bool:
+    """Whether this is the network that `build` made."""
+    return any(isinstance(layer, NGramFactors) for layer in model.layers)
+
+
 def fold(model: Any) -> Any:
     """The same network with factors and ratios multiplied out and kept as bytes."""
     layer = model.get_layer("factors")

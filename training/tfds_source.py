@@ -24,6 +24,8 @@ class TensorFlowDataset:
     dataset: str
     splits: tuple[str, str, str]
     data_dir: Path | None = None
+    class_names: tuple[str, ...] = ()
+    """Labels in the order of the classes' numbers; empty: as the data set has them."""
 
     @property
     def kind(self) -> SourceKind:
@@ -52,7 +54,7 @@ class TensorFlowDataset:
             parts = self._builder.as_dataset(split=list(self.splits), decoders=decoders)
         except ValueError as error:
             raise BadInput(f"{self.dataset} of TensorFlow Datasets has no splits {self.splits}: {error}") from error
-        names = info.features["label"].names
+        names = self.class_names or info.features["label"].names
         train, validation, test = (
             _examples(part, kind, names, split) for part, split in zip(parts, self.splits, strict=True)
         )

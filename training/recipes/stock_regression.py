@@ -16,9 +16,11 @@ RECIPE = Recipe(
     build=table_network.build,
     settings={"scaling": "minmax", "l2": 1e-5},
     learning_rate=0.1,
-    schedule="cosine",
+    schedule="exponential",
+    decay_rate=0.5,
+    decay_epochs=6.0,
     epochs=40,
-    batch_size=32,
+    batch_size=128,
     licence="Apache-2.0, as this project.",
     limits="A sample: the share is made up by code, and no model knows what a real one does tomorrow.",
 )
