@@ -15,7 +15,7 @@ SPACE := $(subst ,, )
 HOST ?= http://127.0.0.1:8080
 SHAPE ?= constant
 
-.PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps load load-ui
+.PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps bench-peers bench-latency numbers profile load load-ui
 
 serve: $(VENV)/.serving samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
@@ -47,7 +47,19 @@ saved-models: $(VENV)/.everything
 	$(RUN) -m tests.saved_models.make
 
 bench: $(VENV)/.everything
-	$(RUN) -m tests.bench --models $(MODELS) $(PHOTOS:%=--photos %) $(REVIEWS:%=--reviews %) $(BENCH_FLAGS)
+	$(RUN) -m tests.bench $(PHOTOS:%=--photos %) $(REVIEWS:%=--reviews %) $(BENCH_FLAGS)
+
+bench-peers: $(VENV)/.everything
+	$(RUN) -m tests.bench --peers $(PHOTOS:%=--photos %) $(REVIEWS:%=--reviews %) $(BENCH_FLAGS)
+
+bench-latency: $(VENV)/.everything
+	$(RUN) -m tests.bench.latency $(PHOTOS:%=--photos %) $(BENCH_FLAGS)
+
+numbers: $(VENV)/.everything
+	$(RUN) -m tests.bench.numbers
+
+profile: $(VENV)/.everything
+	$(RUN) -m tests.bench.stages $(PHOTOS:%=--photos %) $(BENCH_FLAGS)
 
 bench-modelserver: $(VENV)/.everything
 	$(RUN) -m tests.bench.modelserver $(BENCH_FLAGS)

@@ -91,7 +91,8 @@ class GrpcAsk:
         for batch in batches:
             request = protos.PredictRequest()
             request.model_spec.name = model
-            request.inputs[alias].CopyFrom(tensors.to_proto(np.ascontiguousarray(batch), as_content=True))
+            array = np.ascontiguousarray(batch)
+            request.inputs[alias].CopyFrom(tensors.to_proto(array, as_content=array.dtype != object))
             requests.append(request.SerializeToString())
         self._turn = itertools.cycle(requests)
 

@@ -57,9 +57,14 @@ def closed_loop(asks: Sequence[Ask], pid: int, seconds: float, *, warmup_s: floa
     """Let every connection ask for so long; a warm-up before it is not counted."""
     if warmup_s > 0:
         _spell(asks, warmup_s)
-    before, started = cpu_s(pid), time.perf_counter()
+    return closed_spell(asks, seconds, lambda: cpu_s(pid))
+
+
+def closed_spell(asks: Sequence[Ask], seconds: float, clock: Callable[[], float] = lambda: 0.0) -> Figures:
+    """The same without a warm-up; the server's CPU is what `clock` has gone on, in seconds."""
+    before, started = clock(), time.perf_counter()
     latencies, failed = _spell(asks, seconds)
-    return Figures(len(latencies), failed, time.perf_counter() - started, latencies, cpu_s(pid) - before)
+    return Figures(len(latencies), failed, time.perf_counter() - started, latencies, clock() - before)
 
 
 def _spell(asks: Sequence[Ask], seconds: float) -> tuple[list[float], int]:

@@ -11,6 +11,7 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,5 +88,6 @@ def machine() -> str:
 def save(out: Path, name: str, document: Mapping[str, Any]) -> None:
     """Keep the raw figures, with the machine and the command line."""
     out.mkdir(parents=True, exist_ok=True)
-    whole = {"machine": machine(), "command": sys.argv, "load_average": os.getloadavg(), **document}
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    whole = {"machine": machine(), "when": when, "command": sys.argv, "load_average": os.getloadavg(), **document}
     (out / f"{name}.json").write_text(json.dumps(whole, indent=1))

@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,9 @@ class Server:
 
 
 @contextmanager
-def modelserver(models: Path, names: Sequence[str], *options: str) -> Iterator[Server]:
+def modelserver(
+    models: Path, names: Sequence[str], *options: str, env: Mapping[str, str] | None = None
+) -> Iterator[Server]:
     """A model server over some models of a folder."""
     grpc, rest = free_port(), free_port()
     with tempfile.TemporaryDirectory() as folder:
@@ -45,15 +47,15 @@ def modelserver(models: Path, names: Sequence[str], *options: str) -> Iterator[S
         command = [sys.executable, "-m", "serving.modelserver", f"--model_config_file={config}", f"--port={grpc}"]
         command += [f"--rest_api_port={rest}", f"--bind_address={LOCAL}", *options]
         begun = time.monotonic()
-        with following(command, "Exporting HTTP/REST API", stderr=subprocess.STDOUT) as (process, _):
+        with following(command, "Exporting HTTP/REST API", stderr=subprocess.STDOUT, env=env) as (process, _):
             yield Server(process.pid, time.monotonic() - begun, f"{LOCAL}:{grpc}", f"{LOCAL}:{rest}")
 
 
 @contextmanager
-def gateway(upstream: str) -> Iterator[Server]:
+def gateway(upstream: str, *, env: Mapping[str, str] | None = None) -> Iterator[Server]:
     """A gateway alone in front of a model server."""
     port = free_port()
     command = [sys.executable, "-m", "serving.gateway", "--host", LOCAL, "--port", str(port), "--upstream", upstream]
     begun = time.monotonic()
-    with following(command, f":{port}", stderr=subprocess.STDOUT) as (process, _):
+    with following(command, f":{port}", stderr=subprocess.STDOUT, env=env) as (process, _):
         yield Server(process.pid, time.monotonic() - begun, gateway=f"{LOCAL}:{port}")

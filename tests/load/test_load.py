@@ -93,13 +93,7 @@ def test_locusts_own_command_runs_the_same_users_along_a_shape(server: Slipway) 
         text=True,
         timeout=120,
         check=False,
-        env={
-            "PATH": "",
-            "LOAD_GRPC": server.grpc,
-            "LOAD_USERS": "10",
-            "LOAD_SECONDS": "3",
-            "PYTHONPATH": str(CHECKOUT),
-        },
+        env=os.environ | settings,
     )
 
     assert done.returncode == 0, done.stderr

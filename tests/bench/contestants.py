@@ -1,0 +1,157 @@
+"""Who is measured: the limit, this project in every form, what a user would build instead, and peers.
+
+A contestant is started once and stays; between its turns it waits. Every server is a tree of
+processes, marked so that its CPU and memory can be told from all others'.
+"""
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tests.bench.asks import Ask, HttpAsk
+from tests.bench.load import closed_spell
+from tests.bench.loops import Loop
+from tests.bench.open_loop import open_loop
+from tests.bench.process_tree import Tree, peak_mb
+from tests.processes import CHECKOUT
+
+CALLERS = 8
+AT_HALF = 24
+"""Connections of the spell at half of saturation."""
+WARM_UP_S = 0.7
+
+Figures = dict[str, float]
+Asks = Callable[[int], Sequence[Ask]]
+"""So many connections, ready to ask."""
+
+
+@dataclass(slots=True)
+class Running:
+    """A contestant that has been started and answers."""
+
+    spell: Callable[[float], Figures]
+    """Work as hard as it goes for so many seconds: per_second, cpu_ms, failed."""
+    at: Callable[[float, float], Figures] | None
+    """Requests at so many a second for so many seconds: p50_ms, p99_ms, refused; None for a loop."""
+    peak_mb: Callable[[], float]
+    ready_s: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """One row of the table."""
+
+    name: str
+    group: str
+    """limit, ours, instead or peer."""
+    start: Callable[[], AbstractContextManager[Running]]
+    disk_mb: Callable[[], float] | None = None
+    """Size of the packages that it needs."""
+    note: str = ""
+    what: str = field(default="photo")
+    """What one request carries."""
+
+
+@contextmanager
+def looping(kind: str, size: int, *arguments: Path) -> Iterator[Running]:
+    """A tight loop on so many threads."""
+    begun = time.monotonic()
+    with Loop(kind, *arguments) as loop:
+        ready_s = time.monotonic() - begun
+        yield Running(lambda seconds: loop.spell(seconds, size), None, lambda: peak_mb(loop.process.pid), ready_s)
+
+
+@contextmanager
+def served(start: Callable[[ExitStack, Mapping[str, str]], Asks]) -> Iterator[Running]:
+    """A server; `start` gives the environment to its processes and says how to ask it."""
+    tree, begun = Tree(), time.monotonic()
+    with ExitStack() as stack:
+        asks = start(stack, tree.environment)
+        _until_answered(asks)
+        ready_s = time.monotonic() - begun
+        yield Running(partial(_saturate, asks, tree), partial(_offer, asks), tree.peak_mb, ready_s)
+
+
+@contextmanager
+def silent(command: Sequence[str], env: Mapping[str, str], cwd: Path = CHECKOUT) -> Iterator[None]:
+    """A server that does not say when it is ready; whoever asks it waits for the first answer."""
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, cwd=cwd, env={**os.environ, **env}, stdout=said, stderr=said, start_new_session=True
+        )
+        try:
+            yield
+        except RuntimeError as error:
+            said.seek(0)
+            raise RuntimeError(f"{' '.join(command[:4])}: {error}\n{said.read()[-2000:]}") from error
+        finally:
+            _end(process)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Ask the whole group to go, then make it."""
+    for number, wait_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 10)):
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(wait_s)
+            return
+
+
+def posts(address: str, path: str, kind: str, sent: Sequence[bytes]) -> Asks:
+    """HTTP connections that each begin elsewhere among the bodies."""
+
+    def make(count: int) -> Sequence[Ask]:
+        share = max(1, len(sent) // count)
+        places = [(at * share) % len(sent) for at in range(count)]
+        return [HttpAsk(address, path, kind, [*sent[place:], *sent[:place]]) for place in places]
+
+    return make
+
+
+def _until_answered(asks: Asks, within_s: float = 120.0) -> None:
+    """Ask until the first answer."""
+    give_up = time.monotonic() + within_s
+    (ask,) = asks(1)
+    while True:
+        try:
+            ask()
+        except (OSError, RuntimeError) as error:
+            if time.monotonic() > give_up:
+                raise RuntimeError(f"no answer within {within_s:g} s: {error}") from error
+            time.sleep(0.05)
+        else:
+            _hang_up([ask])
+            return
+
+
+def _saturate(asks: Asks, tree: Tree, seconds: float) -> Figures:
+    """Eight callers who never pause."""
+    callers = asks(CALLERS)
+    try:
+        closed_spell(callers, WARM_UP_S)
+        found = closed_spell(callers, seconds, tree.cpu_s)
+    finally:
+        _hang_up(callers)
+    return {"per_second": found.per_second, "cpu_ms": found.cpu_ms, "failed": found.failed}
+
+
+def _offer(asks: Asks, per_second: float, seconds: float) -> Figures:
+    callers = asks(AT_HALF)
+    try:
+        row = open_loop(callers, per_second, seconds).row()
+    finally:
+        _hang_up(callers)
+    return {"p50_ms": row["p50_ms"], "p99_ms": row["p99_ms"], "refused": row["failed"]}
+
+
+def _hang_up(asks: Sequence[Ask]) -> None:
+    for ask in asks:
+        ask.close()  # type: ignore[attr-defined]

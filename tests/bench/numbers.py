@@ -1,0 +1,161 @@
+"""The result of `make bench` for people: a table, a picture, the README, and the facts for `clients plan`.
+
+python -m tests.bench.numbers          # `make numbers`: README.md, docs/bench.svg and clients/facts.json
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.table import Table
+
+from tests.bench import pictures
+from tests.processes import CHECKOUT
+
+BEGIN, END = "<!-- numbers -->", "<!-- /numbers -->"
+COLUMNS = {
+    "cpu_ms": "CPU ms",
+    "per_second": "requests/s",
+    "p50_ms": "p50 ms at half",
+    "p99_ms": "p99 ms at half",
+    "peak_mb": "peak MB",
+    "ready_s": "ready s",
+    "disk_mb": "disk MB",
+}
+EMBEDDED, SPLIT, PREDICT, REVIEWS = (
+    "gateway, embedded, f32",
+    "gateway in front of the model server",
+    "model server, gRPC",
+    "gateway, reviews",
+)
+LOOP, PLAIN = "decode + resize + model, loop on all cores", "Flask + TensorFlow"
+
+
+@click.command()
+@click.option("--out", default="build/bench", show_default=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--readme", default=CHECKOUT / "README.md", type=click.Path(exists=True, path_type=Path))
+@click.option("--facts", default=CHECKOUT / "clients" / "facts.json", type=click.Path(path_type=Path))
+@click.option("--docs", default=CHECKOUT / "docs", type=click.Path(exists=True, path_type=Path))
+def main(out: Path, readme: Path, facts: Path, docs: Path) -> None:
+    """Write what the last run found to where people and programs look for it."""
+    document = read(out)
+    readme.write_text(placed(readme.read_text(), markdown(document)))
+    (docs / "bench.svg").write_bytes((out / "bench.svg").read_bytes())
+    facts.write_text(json.dumps(facts_of(document, _latency(out)), indent=1) + "\n")
+    click.echo(f"{readme}, {docs / 'bench.svg'} and {facts} are of {document['when']}", err=True)
+
+
+def read(out: Path) -> dict[str, Any]:
+    """The raw figures of the last run."""
+    found: dict[str, Any] = json.loads((out / "bench.json").read_text())
+    return found
+
+
+def draw(out: Path) -> None:
+    """The CPU of a photo as bars, bench.svg and bench.png."""
+    document = read(out)
+    rows = [row for row in document["rows"] if row["what"] == "photo" and "cpu_ms" in row["samples"]]
+    values = {
+        row["name"]: (row["medians"]["cpu_ms"], min(row["samples"]["cpu_ms"]), max(row["samples"]["cpu_ms"]))
+        for row in rows
+    }
+    ours = frozenset(row["name"] for row in rows if row["group"] == "ours")
+    title = f"CPU of one photo, MobileNetV2 160 px; {document['machine']}"
+    pictures.save(pictures.bars(values, title, "milliseconds of one core, median and spread", ours), out, "bench")
+
+
+def table(document: Mapping[str, Any]) -> Table:
+    """For the terminal: medians, and the spread of the CPU."""
+    shown = Table("what", *COLUMNS.values(), title=document["machine"])
+    for row in document["rows"]:
+        shown.add_row(row["name"], *(_cell(row, name) for name in COLUMNS))
+    return shown
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """For the README: the machine, the table, and what it comes to."""
+    lines = [
+        f"Measured by `make bench` on {document['machine']}, {document['when'][:10]}; medians of {document['rounds']}",
+        "rounds in turns, lowest and highest in brackets; eight connections on the same cores, MobileNetV2 at 160 px,",
+        "one photo or review a request. CPU is that of the server's whole process tree and the figure to compare.",
+        "",
+        f"| what | {' | '.join(COLUMNS.values())} |",
+        "| --- |" + " --- |" * len(COLUMNS),
+    ]
+    lines += [f"| {row['name']} | {' | '.join(_cell(row, name) for name in COLUMNS)} |" for row in document["rows"]]
+    lines += ["", "![CPU of one photo](docs/bench.svg)", "", *_ratios(document)]
+    lines += [f"Left out: {name} ({why.splitlines()[0]})." for name, why in document["left_out"].items()]
+    return "\n".join(lines).rstrip()
+
+
+def placed(readme: str, block: str) -> str:
+    """The README with the block between its marks.
+
+    Raises:
+        ValueError: the marks are not there, each once.
+    """
+    if readme.count(BEGIN) != 1 or readme.count(END) != 1:
+        raise ValueError(f"the README needs one line {BEGIN} and one line {END}")
+    before, _, rest = readme.partition(BEGIN)
+    return f"{before}{BEGIN}\n{block}\n{END}{rest.partition(END)[2]}"
+
+
+def facts_of(document: Mapping[str, Any], latency: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What `python -m clients plan` reckons with."""
+    cpu = {row["name"]: row["medians"]["cpu_ms"] for row in document["rows"]}
+    memory = {row["name"]: row["medians"]["peak_mb"] for row in document["rows"]}
+    gateway_ms = cpu[SPLIT] - cpu[PREDICT]
+    return {
+        "machine": document["machine"],
+        "when": document["when"],
+        "model": "MobileNetV2, 160 px, f32",
+        "gateway_cpu_ms": round(gateway_ms, 3),
+        "modelserver_cpu_ms": round(cpu[PREDICT], 3),
+        "embedded_cpu_ms": round(cpu[EMBEDDED], 3),
+        "review_cpu_ms": round(cpu[REVIEWS], 3),
+        "embedded_peak_mb": round(memory[EMBEDDED]),
+        "split_peak_mb": round(memory[SPLIT]),
+        "curve": [] if latency is None else _curve(latency),
+    }
+
+
+def _curve(latency: Mapping[str, Any]) -> list[dict[str, float]]:
+    names = ("offered_per_second", "answered_per_second", "p50_ms", "p99_ms")
+    return [
+        {name: round(row[name], 2) for name in names} | {"refused": row["failed"]}
+        for row in latency["rows"]
+        if math.isfinite(row["p99_ms"])
+    ]
+
+
+def _latency(out: Path) -> dict[str, Any] | None:
+    file = out / "latency.json"
+    return json.loads(file.read_text()) if file.exists() else None
+
+
+def _ratios(document: Mapping[str, Any]) -> list[str]:
+    cpu = {row["name"]: row["medians"]["cpu_ms"] for row in document["rows"]}
+    found = []
+    if EMBEDDED in cpu and LOOP in cpu:
+        found.append(f"A photo costs {cpu[EMBEDDED] / cpu[LOOP]:.2f} times the bare work.")
+    rivals = {row["name"]: cpu[row["name"]] for row in document["rows"] if row["group"] in {"instead", "peer"}}
+    if EMBEDDED in cpu and rivals:
+        said = (f"{name} {value / cpu[EMBEDDED]:.1f} times" for name, value in rivals.items())
+        found.append(f"Beside the gateway with the embedded server in float32, {', '.join(said)} the CPU.")
+    return found
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    value = row["medians"].get(name)
+    if value is None or not math.isfinite(value):
+        return ""
+    samples = row["samples"].get(name, [])
+    spread = f" ({min(samples):.3g}-{max(samples):.3g})" if name == "cpu_ms" and len(samples) > 1 else ""
+    return (f"{value:,.0f}" if value >= 100 else f"{value:.3g}") + spread
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The limit, this project in every form, and the server that a user would build in an afternoon."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from serving.preprocess.image import to_pixels
+from tests.bench import environments
+from tests.bench.asks import Ask, GrpcAsk, rest_bodies
+from tests.bench.contestants import Asks, Contestant, looping, posts, served, silent
+from tests.bench.models import PICTURE, newest
+from tests.bench.rounds import machine
+from tests.bench.servers import LOCAL, gateway, modelserver
+from tests.processes import free_port, slipway
+
+Env = Mapping[str, str]
+PHOTOS, REVIEWS = "pictures", "reviews"
+JPEG, TEXT, JSON = "image/jpeg", "text/plain; charset=utf-8", "application/json"
+INT8 = Path("assets.extra", "int8")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What there is to work with."""
+
+    models: Path
+    photos: Sequence[bytes]
+    photo_folder: Path
+    """The same photos as files."""
+    reviews: Sequence[bytes]
+    cores: int
+
+
+def everybody(given: Given) -> list[Contestant]:
+    """Every row of the table but the peers."""
+    return [*limits(given), *this_project(given), instead(given)]
+
+
+def limits(given: Given) -> list[Contestant]:
+    """What no server can be better than."""
+    version = newest(given.models, PHOTOS)
+    return [
+        Contestant(
+            "decode + resize + model, loop on all cores",
+            "limit",
+            partial(looping, "photos", given.cores, version, given.photo_folder),
+        ),
+        Contestant("model alone, loop on all cores", "limit", partial(looping, "openvino", given.cores, version)),
+        Contestant("HTTP alone", "limit", partial(served, partial(_return_at_once, given))),
+    ]
+
+
+def this_project(given: Given) -> list[Contestant]:
+    """The gateway with both kinds of back end, the model server by itself, each precision, texts."""
+    disk = partial(_locked_mb, "gateway", "modelserver", "openvino")
+    found = [
+        Contestant(f"gateway, embedded, {each}", "ours", partial(served, partial(_embedded, given, each)), disk)
+        for each in precisions(given)
+    ]
+    found += [
+        Contestant("gateway in front of the model server", "ours", partial(served, partial(_in_front, given)), disk),
+        Contestant("model server, gRPC", "ours", partial(served, partial(_predict, given)), disk),
+        Contestant("model server, REST", "ours", partial(served, partial(_rest, given)), disk),
+        Contestant("gateway, reviews", "ours", partial(served, partial(_reviews, given)), disk, what="review"),
+    ]
+    return found
+
+
+def precisions(given: Given) -> list[str]:
+    """Those that this machine computes in and the model allows."""
+    found = ["f32"]
+    if "no bfloat16" not in machine():
+        found.append("bf16")
+    if (newest(given.models, PHOTOS) / INT8).is_dir():
+        found.append("int8")
+    return found
+
+
+def instead(given: Given) -> Contestant:
+    """Flask under gunicorn with Pillow and TensorFlow."""
+    needed = ["flask", "gunicorn", "pillow", "tensorflow"]
+    disk = partial(_closure_mb, needed)
+    note = f"gunicorn, {given.cores} workers of 4 threads"
+    return Contestant("Flask + TensorFlow", "instead", partial(served, partial(_plain, given)), disk, note)
+
+
+def _locked_mb(*extras: str) -> float:
+    return environments.size_mb(environments.locked(*extras))
+
+
+def _closure_mb(names: Sequence[str]) -> float:
+    return environments.size_mb(environments.closure(names))
+
+
+def _classify(model: str) -> str:
+    return f"/v1/models/{model}/classify"
+
+
+def _return_at_once(given: Given, stack: ExitStack, env: Env) -> Asks:
+    port = free_port()
+    command = [sys.executable, "-m", "tests.bench.return_at_once", str(port)]
+    stack.enter_context(silent(command, env))
+    return posts(f"{LOCAL}:{port}", "/", JPEG, given.photos)
+
+
+def _embedded(given: Given, precision: str, stack: ExitStack, env: Env) -> Asks:
+    server = stack.enter_context(slipway(given.models, "--no-access-log", "--precision", precision, env=env))
+    return posts(server.gateway, _classify(PHOTOS), JPEG, given.photos)
+
+
+def _reviews(given: Given, stack: ExitStack, env: Env) -> Asks:
+    server = stack.enter_context(slipway(given.models, "--no-access-log", env=env))
+    return posts(server.gateway, _classify(REVIEWS), TEXT, given.reviews)
+
+
+def _in_front(given: Given, stack: ExitStack, env: Env) -> Asks:
+    back = stack.enter_context(modelserver(given.models, (PHOTOS,), env=env))
+    front = stack.enter_context(gateway(back.grpc, env=env))
+    return posts(front.gateway, _classify(PHOTOS), JPEG, given.photos)
+
+
+def _predict(given: Given, stack: ExitStack, env: Env) -> Asks:
+    server = stack.enter_context(modelserver(given.models, (PHOTOS,), env=env))
+    arrays = [np.asarray(to_pixels(photo, PICTURE))[None] for photo in given.photos[:16]]
+
+    def make(count: int) -> Sequence[Ask]:
+        return [GrpcAsk(server.grpc, PHOTOS, arrays) for _ in range(count)]
+
+    return make
+
+
+def _rest(given: Given, stack: ExitStack, env: Env) -> Asks:
+    server = stack.enter_context(modelserver(given.models, (PHOTOS,), env=env))
+    return posts(server.rest, f"/v1/models/{PHOTOS}:predict", JSON, rest_bodies(given.photos[:64]))
+
+
+def _plain(given: Given, stack: ExitStack, env: Env) -> Asks:
+    port = free_port()
+    application = f'tests.bench.plain_server:application("{newest(given.models, PHOTOS).absolute()}")'
+    options = ["--workers", str(given.cores), "--threads", "4", "--bind", f"{LOCAL}:{port}", "--timeout", "120"]
+    command = [sys.executable, "-m", "gunicorn", *options, application]
+    stack.enter_context(silent(command, {**env, "TF_CPP_MIN_LOG_LEVEL": "2"}))
+    return posts(f"{LOCAL}:{port}", "/classify", JPEG, given.photos)
