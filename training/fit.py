@@ -1,10 +1,10 @@
 """The one loop in which networks learn, and the one in which they answer.
 
-A recipe says what and how; `batches.py` deals the examples, `features.py` keeps what a frozen
-part makes of them. What comes out is the fitted model and the history of its epochs.
+A recipe says what and how; here stands which phases that makes, `phase.py` runs each. `batches.py` deals the
+examples, `features.py` keeps what a frozen part makes of them. What comes out is the fitted model and the
+history of its epochs.
 """
 
-import math
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,18 @@ from numpy.typing import NDArray
 
 from serving.card import ImageInput, Input
 from serving.errors import BadInput
-from training import features, regression
+from training import features, phase, regression
 from training.batches import Batches
+from training.interruption import Interruption
+from training.learning import Augment
+from training.phase import Course, Phase
 from training.prepared_cache import PreparedData
-from training.progress import Advance, Progress
+from training.progress import Progress
 from training.recipe import Examples, FineTune, Recipe, Split
+from training.steps import Learner, crossentropy
+from training.strategies import Strategy, open_strategy
 
 _ANSWER_BATCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Phase:
-    """One stretch of learning: its name and the measures of every epoch."""
-
-    name: str
-    epochs: dict[str, list[float]]
-    """loss, accuracy, val_loss, val_accuracy (mae, val_mae of a number); one value an epoch."""
-    kept: bool = True
-    """False: the phase made nothing better on the validation split and was undone."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +38,10 @@ class Run:
     seed: int
     cache: Path
     progress: Progress
+    strategy: Strategy = field(default_factory=lambda: open_strategy("none"))
+    folder: Path | None = None
+    """Of checkpoints and logs; None: nothing is written."""
+    stop: Interruption = field(default_factory=Interruption)
     phases: list[Phase] = field(default_factory=list)
     """Filled as they end."""
 
@@ -51,15 +49,23 @@ class Run:
 def fit(model: Any, run: Run) -> None:
     """Fit the model in place, by its recipe; the phases go into the run.
 
+    Where the run's folder has checkpoints, it goes on from them.
+
     Raises:
-        BadInput: the loss is not a number any more.
+        BadInput: the loss is not a number any more, or an option cannot have an effect.
+        Stopped: someone asked to stop; the run can go on.
     """
     split = run.recipe.split(model) if run.recipe.split else None
     if split is None:
         _phase("training", model, run, run.data.train, run.data.validation, run.recipe)
         return
+    if run.recipe.augment != Augment(flip=run.recipe.augment.flip) and not run.recipe.fine_tune:
+        raise BadInput(
+            f"{run.recipe.name} learns from what its backbone makes of each picture once: of all augmentation "
+            "only --flip can be had without fine-tuning"
+        )
     train, validation = (_features(split, run, name) for name in ("train", "validation"))
-    _phase("head", split.head, run, train, validation, replace(run.recipe, augment=_none(run.recipe)))
+    _phase("head", split.head, run, train, validation, replace(run.recipe, augment=Augment()))
     if run.recipe.fine_tune:
         _fine_tune(model, split, run, run.recipe.fine_tune)
 
@@ -68,10 +74,6 @@ def _features(split: Split, run: Run, name: str) -> Examples:
     spec, flip = run.recipe.input, run.recipe.augment.flip and name == "train"
     assert isinstance(spec, ImageInput), "only pictures have a frozen part"
     return features.of_split(split.frozen, run.data, name, spec, flip=flip, cache=run.cache, progress=run.progress)
-
-
-def _none(recipe: Recipe) -> Any:
-    return type(recipe.augment)()
 
 
 def _fine_tune(model: Any, split: Split, run: Run, how: FineTune) -> None:
@@ -88,57 +90,23 @@ def _fine_tune(model: Any, split: Split, run: Run, how: FineTune) -> None:
 
 
 def _phase(name: str, model: Any, run: Run, train: Examples, validation: Examples, recipe: Recipe) -> None:
-    learn = Batches(train, recipe.input, recipe.batch_size, run.seed, recipe.augment)
-    check = Batches(validation, recipe.input, _ANSWER_BATCH)
-    loss, metric = (_loss(recipe), "accuracy") if run.data.labels else (regression.loss(train.labels), "mae")
-    model.compile(_optimizer(recipe, len(learn)), loss=loss, metrics=[metric])
-    best = keras.callbacks.EarlyStopping(
-        patience=recipe.patience or recipe.epochs, restore_best_weights=recipe.restore_best
+    classes, replicas = bool(run.data.labels), run.strategy.replicas
+    if recipe.batch_size < replicas:
+        raise BadInput(f"a batch of {recipe.batch_size} cannot be spread over {replicas} devices: --batch-size")
+    loss = crossentropy(recipe.label_smoothing) if classes else regression.loss(train.labels)
+    learner = Learner(model, recipe, loss, run.strategy, classes=classes)
+    course = Course(
+        name=name,
+        how=recipe,
+        learn=Batches(train, recipe.input, recipe.batch_size, run.seed, recipe.augment, least=replicas),
+        check=Batches(validation, recipe.input, _ANSWER_BATCH),
+        measure="accuracy" if classes else "mae",
+        folder=run.folder,
+        writes=run.strategy.chief,
+        progress=run.progress,
+        stop=run.stop,
     )
-    with run.progress.steps(f"{name.capitalize()}, {recipe.epochs} epochs", recipe.epochs * len(learn)) as advance:
-        watch = [best, keras.callbacks.TerminateOnNaN(), _Watch(advance)]
-        history = model.fit(learn, validation_data=check, epochs=recipe.epochs, verbose=0, callbacks=watch).history
-    if not all(math.isfinite(value) for value in history["loss"]):
-        raise BadInput(f"the loss of {recipe.name} is not a number any more: lower its learning rate")
-    run.phases.append(Phase(name, {key: [float(value) for value in values] for key, values in history.items()}))
-
-
-def _optimizer(recipe: Recipe, steps: int) -> Any:
-    rate: Any = recipe.learning_rate
-    if recipe.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps * recipe.epochs)
-    kinds = keras.optimizers
-    if recipe.optimizer == "adamw":
-        return kinds.AdamW(rate, weight_decay=recipe.weight_decay)
-    return {"adam": kinds.Adam, "rmsprop": kinds.RMSprop, "sgd": kinds.SGD}[recipe.optimizer](rate)
-
-
-def _loss(recipe: Recipe) -> Any:
-    if not recipe.label_smoothing:
-        return keras.losses.SparseCategoricalCrossentropy()
-
-    def smoothed(labels: Any, probabilities: Any) -> Any:
-        truth = keras.ops.one_hot(keras.ops.cast(keras.ops.reshape(labels, (-1,)), "int32"), probabilities.shape[-1])
-        return keras.losses.categorical_crossentropy(truth, probabilities, label_smoothing=recipe.label_smoothing)
-
-    return smoothed
-
-
-class _Watch(keras.callbacks.Callback):  # type: ignore[misc]  # Keras has no types
-    """Moves the progress bar."""
-
-    def __init__(self, advance: Advance) -> None:
-        super().__init__()
-        self._advance = advance
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        self._advance()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        if logs and "val_loss" in logs:
-            right = f"accuracy {logs['val_accuracy']:.1%}" if "val_accuracy" in logs else f"mae {logs['val_mae']:.4g}"
-            note = f"validation: loss {logs['val_loss']:.3f}, {right}"
-            self._advance(0, note)
+    run.phases.append(phase.learn(course, learner))
 
 
 def batches_of(examples: Examples, spec: Input) -> list[NDArray[Any]]:

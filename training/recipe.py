@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.card import Input, Task, TextInput
+from training.learning import Augment as Augment  # recipes take it from here, with the other words
+from training.learning import Learning
 
 SourceKind = Literal["sample", "directory", "archive", "arrays", "keras", "tfds", "table"]
 
@@ -28,6 +30,8 @@ class SourceSpec:
     """Its name in TensorFlow Datasets; empty if it has none."""
     keras_name: str = ""
     """Its name in keras.datasets; empty if it has none."""
+    class_names: tuple[str, ...] = ()
+    """Of sets that number their classes: the labels, in the order of the numbers."""
     tfds_splits: tuple[str, str, str] = ("train[:80%]", "train[80%:90%]", "train[90%:]")
     """Training, validation and test split, in TensorFlow Datasets' own notation."""
 
@@ -102,16 +106,6 @@ class BuildContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Augment:
-    """Random changes to training pictures, drawn anew every epoch; all off by default."""
-
-    flip: bool = False
-    """Left and right are exchanged for every second picture."""
-    shift: float = 0.0
-    """Moved by up to this share of the width and height, edges repeated."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class FineTune:
     """The second phase of a recipe with a frozen backbone: its top learns too, slowly."""
 
@@ -137,8 +131,8 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """One trainable model. Every field but the first eight has a usable default."""
+class Recipe(Learning):
+    """One trainable model: what it learns from, its network, and (see Learning) how it learns."""
 
     name: str
     """Also the published model's name, unless the caller gives another."""
@@ -159,25 +153,15 @@ class Recipe:
     finish: Callable[[Any], Any] | None = None
     """After fitting: the model that is measured and exported, where it is another (folded tables)."""
 
-    optimizer: Literal["adam", "adamw", "rmsprop", "sgd"] = "adam"
-    learning_rate: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "constant"
-    """Cosine falls to zero over all epochs."""
-    weight_decay: float = 0.0
-    """For adamw alone."""
-    label_smoothing: float = 0.0
-    epochs: int = 10
-    batch_size: int = 32
-    patience: int | None = None
-    """Stop after so many epochs without a better validation loss; None: never."""
-    restore_best: bool = True
-    """End with the weights of the epoch with the best validation loss."""
-    augment: Augment = field(default_factory=Augment)
     fine_tune: FineTune | None = None
     backbone_weights: str = "none"
     """What `--backbone-weights` is unless given: `imagenet`, `none` or a path."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """The recipe's own numbers, JSON values; they reach `build` and the card."""
+    """The recipe's own numbers, JSON values; they reach `build` and the card.
+
+    A network with dropout, batch normalization or L2 of its own says so by settings named `dropout`,
+    `batch_normalization` and `l2`: the options of these names change them, and are refused without them.
+    """
     licence: str = ""
     """Of the model that comes out, for the card."""
     limits: str = ""

@@ -32,6 +32,7 @@ from training import (
 from training.assessment import Assessment
 from training.datasets import SourceChoice
 from training.export import Candidate, Published
+from training.phase import Phase
 from training.prepared_cache import PreparedData
 from training.progress import Progress
 from training.recipe import BuildContext, Recipe
@@ -72,7 +73,7 @@ class Outcome:
     """keras.Model: what was exported, as Keras has it; its outputs by name."""
     quality: Quality | None
     """None of a model that answers a number; the card has its `regression`."""
-    phases: tuple[fit.Phase, ...]
+    phases: tuple[Phase, ...]
     unreadable: tuple[str, ...]
     folder: RunFolder
 

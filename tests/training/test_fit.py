@@ -57,9 +57,9 @@ def test_the_same_seed_gives_the_same_weights_and_another_does_not(data: Prepare
 def test_every_epoch_deals_all_examples_in_a_new_order(data: PreparedData) -> None:
     batches = Batches(data.train, TINY.input, 16, seed=3)
     epochs = []
-    for _ in range(2):
+    for epoch in range(2):
+        batches.deal(epoch)
         epochs.append(np.concatenate([batches[index][0] for index in range(len(batches))]).sum(axis=(1, 2, 3)))
-        batches.on_epoch_begin()
 
     assert sorted(epochs[0]) == sorted(epochs[1])
     assert not np.array_equal(epochs[0], epochs[1])
