@@ -10,12 +10,13 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 FLOOR = {"serving.errors"}
-SHARED = FLOOR | {"serving.card", "serving.repository", "serving.wire", "serving.preprocess"}
+SHARED = FLOOR | {"serving.signals", "serving.card", "serving.repository", "serving.wire", "serving.preprocess"}
 SERVER = "serving.modelserver"
 GATEWAY = "serving.gateway"
 
 ALLOWED: dict[str, set[str]] = {
     "serving.errors": set(),
+    "serving.signals": set(),
     "serving.healthcheck": set(),
     "serving.card": FLOOR,
     "serving.repository": FLOOR | {"serving.card"},

@@ -10,12 +10,10 @@ free to hear signals, so that SIGTERM works whatever the loop is doing.
 import asyncio
 import importlib
 import logging
-import signal
 import socket
 from collections.abc import Callable
 from threading import Event, Thread
 from time import monotonic
-from types import FrameType
 from typing import Any, Self
 
 import uvicorn
@@ -33,6 +31,7 @@ from serving.gateway.lanes import Lanes
 from serving.gateway.limit import AdaptiveLimit
 from serving.gateway.services import build
 from serving.gateway.upstream import Upstream
+from serving.signals import Signals
 
 START_S = 30.0
 BACKLOG = 1024
@@ -125,12 +124,7 @@ class Gateway:
         `announce` is called once the port is open and signals are heard.
         """
         asked = Event()
-
-        def hear(number: int, frame: FrameType | None) -> None:
-            asked.set()
-
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, hear)
+        Signals(asked.set)
         if not self._server.started:
             self.start()
         announce()

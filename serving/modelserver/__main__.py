@@ -4,8 +4,6 @@ import gc
 import json
 import logging
 import os
-import signal
-import socket
 import sys
 import threading
 from importlib import metadata
@@ -16,6 +14,7 @@ from serving.modelserver.flag_effects import config_of
 from serving.modelserver.flag_table import Flags
 from serving.modelserver.oip_calls import server_version
 from serving.modelserver.server import ModelServer, StartFailed
+from serving.signals import Signals
 
 log = logging.getLogger("serving.modelserver")
 
@@ -81,30 +80,15 @@ def serve(flags: Flags) -> int:
 
 
 class Ending:
-    """Stops a server at the first signal and the process at the second.
-
-    A thread reads the signals from a socket that the interpreter writes them to. A handler's code would
-    run in the middle of what the main thread does, where an exception may be lost and a lock be held.
-    """
+    """Stops a server at the first signal."""
 
     def __init__(self, server: ModelServer) -> None:
         self.begun, self._done = threading.Event(), threading.Event()
         self._server = server
-        self._signals, self._writer = socket.socketpair()
-        self._writer.setblocking(False)
-        signal.set_wakeup_fd(self._writer.fileno())
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _signal, _frame: None)
-        threading.Thread(target=self._listen, name="signals", daemon=True).start()
-
-    def _listen(self) -> None:
-        self._signals.recv(1)
-        self.begun.set()
-        threading.Thread(target=self._stop, name="stop", daemon=True).start()
-        self._signals.recv(1)
-        os._exit(1)  # asked twice: do not wait for what is under way
+        self._signals = Signals(self._stop)
 
     def _stop(self) -> None:
+        self.begun.set()
         try:
             self._server.stop()
         finally:
