@@ -87,7 +87,7 @@ def _by_place(row: Sequence[Any], spec: TableInput) -> Sequence[Any]:
 def _number(value: Any, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise BadInput(f"column {name!r} must be a number, and it is {_said(value)}")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(f"column {name!r} must be finite, and it is {value}")
     if abs(value) > LARGEST:
         raise BadInput(f"column {name!r} is beyond the largest float32, {LARGEST:.3g}")
