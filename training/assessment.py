@@ -27,7 +27,7 @@ from training.sources import Source
 _BATCH = 64
 _ORDINARY = 10_000
 """Training examples that the detector is fitted on, at most; spread evenly."""
-_DAMAGED = 1_000
+_DAMAGED = 300
 """Test examples that are damaged, at most; spread evenly."""
 
 
@@ -83,7 +83,7 @@ def assess(subject: Subject) -> Assessment:
         quality.measure(as_served, data.test.labels),
         calibration_error_unscaled=calibration.error(test, data.test.labels),
         temperature=temperature,
-        robustness=_robustness(served, subject),
+        robustness=_robustness(served, subject, as_served),
     )
     scores, threshold = {}, None
     if detector is not None and features is not None and test_features is not None:
@@ -140,8 +140,8 @@ def _detector(whole: Any, subject: Subject) -> Detector:
     return anomaly.fit(features, subject.data.train.labels[rows])
 
 
-def _robustness(served: Any, subject: Subject) -> dict[str, float]:
-    """Accuracy on damaged copies of test examples, and on the same ones as they are."""
+def _robustness(served: Any, subject: Subject, answers: NDArray[np.float32]) -> dict[str, float]:
+    """Accuracy on damaged copies of test examples, and on the same ones as they are (`answers`)."""
     test, spec = subject.data.test, subject.input
     rows = _evenly(len(test), _DAMAGED)
     if isinstance(spec, ImageInput):
@@ -150,12 +150,18 @@ def _robustness(served: Any, subject: Subject) -> dict[str, float]:
         copies = damage.of_texts(_texts(subject, rows))
     else:
         return {}
-    found = {"as they are": _share_right(served, _batches(test, subject, rows), test.labels[rows], subject, "")}
-    for name, make in copies.items():
-        damaged = make()
-        parts = [damaged[start : start + _BATCH] for start in range(0, len(rows), _BATCH)]
-        batches = [text.to_batch(part, spec) for part in parts] if isinstance(spec, TextInput) else parts
-        found[name] = _share_right(served, batches, test.labels[rows], subject, f", {name}")
+    found = {"as they are": float((answers.argmax(axis=1) == test.labels)[rows].mean())}
+    with subject.progress.steps("Robustness", len(copies) * -(-len(rows) // _BATCH)) as advance:
+        for name, make in copies.items():
+            damaged = make()
+            right = 0
+            for start in range(0, len(rows), _BATCH):
+                part = damaged[start : start + _BATCH]
+                batch = text.to_batch(part, spec) if isinstance(spec, TextInput) else part
+                said = np.asarray(served.predict_on_batch(batch)["probabilities"]).argmax(axis=1)
+                right += int((said == test.labels[rows[start : start + _BATCH]]).sum())
+                advance()
+            found[name] = right / len(rows)
     return found
 
 
@@ -163,11 +169,6 @@ def _texts(subject: Subject, rows: NDArray[Any]) -> list[bytes]:
     """Test texts as they lie in the source."""
     raw = {one.name: one for one in subject.source.read().test}
     return [raw[subject.data.test.names[row]].read() for row in rows]
-
-
-def _share_right(served: Any, batches: Sequence[Any], labels: NDArray[Any], subject: Subject, what: str) -> float:
-    answers = _asked(served, batches, f"Robustness{what}", subject.progress)["probabilities"]
-    return float((answers.argmax(axis=1) == labels).mean())
 
 
 def _foreign_scores(served: Any, subject: Subject) -> dict[str, NDArray[np.float32]]:

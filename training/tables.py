@@ -6,6 +6,7 @@ from rich.table import Table
 
 from serving.card import ModelCard, Quality
 from training.gate import Verdict
+from training.lite import LiteFile
 from training.recipe import Recipe
 
 
@@ -107,3 +108,14 @@ def of_parity(card: ModelCard) -> Table:
         figures = (str(one.examples), f"{one.largest_difference:.1e}", f"{one.top1_agreement:.2%}")
         table.add_row(one.runtime, one.precision, *figures, allowed)
     return table
+
+
+def of_lite(found: LiteFile) -> Table:
+    """A TFLite file beside the version that it came from."""
+    rows = {
+        "Size": f"{found.bytes / 1e6:.2f} MB, the version is {found.version_bytes / 1e6:.2f} MB",
+        "Same first place": f"{found.agreement:.2%} of {found.examples}",
+        "Largest difference": f"{found.largest_difference:.1e}",
+        "Takes": found.takes,
+    }
+    return _two_columns(found.path.name, "Compared with the version", rows)

@@ -1,25 +1,29 @@
-"""Commands for what was trained before: compare, promote, rollback, prune, models-config, report.
+"""Commands for what was trained before: compare, promote, rollback, prune, models-config, export-lite, report.
 
-`versions.py`, `contest.py` and `report.py` do the work; `__main__.py` takes the commands in by `register`.
+`versions.py`, `contest.py`, `lite.py` and `report.py` do the work; `__main__.py` takes the commands in by `register`.
 """
 
 import sys
 from pathlib import Path
+from typing import get_args
 
 import click
 from rich.console import Console
 
-from training import contest, datasets, options, report, tables, versions
+from serving.card import ModelCard
+from training import contest, datasets, lite, options, parity, report, tables, versions
+from training.datasets import SourceChoice
 from training.exits import WORSE, refusals
 from training.gate import Verdict
 from training.progress import Progress
+from training.sources import Source
 
 _NUMBER = click.IntRange(1)
 
 
 def register(group: click.Group) -> None:
     """Add the commands of this room to a group."""
-    for command in (compare, promote, rollback, prune, models_config, make_report):
+    for command in (compare, promote, rollback, prune, models_config, export_lite, make_report):
         group.add_command(command)
 
 
@@ -51,13 +55,15 @@ def compare(
 ) -> None:  # fmt: skip
     """Ask versions V1 and V2 of NAME the same test examples; exit code 3 if V2 is worse than V1."""
     _, card = contest.find_card(models, name, second)
-    recipe = options.recipe_of(card)
-    spec = recipe.source if recipe else datasets.unknown_source(card.dataset.name)
-    chosen = options.choice(source or options.kind_of(card), data_dir, target, sha256)
-    opened = datasets.open_source(spec, chosen)
+    opened = _source_of(card, options.choice(source or options.kind_of(card), data_dir, target, sha256))
     verdict = contest.compare(models, name, (first, second), opened, cache_dir, Progress(visible=not quiet))
     show(verdict)
     sys.exit(WORSE if verdict.refusals else 0)
+
+
+def _source_of(card: ModelCard, chosen: SourceChoice) -> Source:
+    recipe = options.recipe_of(card)
+    return datasets.open_source(recipe.source if recipe else datasets.unknown_source(card.dataset.name), chosen)
 
 
 @click.command()
@@ -106,6 +112,35 @@ def models_config(base_path: str, models: Path) -> None:
     of versions that it has not loaded yet; with --model_config_file_poll_wait_seconds it reads the file again.
     """
     click.echo(versions.models_config(models, base_path), nl=False)
+
+
+@click.command("export-lite")
+@click.argument("name")
+@click.option("--version", type=_NUMBER, help="Other than the newest.")
+@click.option("--weights", type=click.Choice(get_args(lite.Weights)), default="float16", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="The file; NAME-VERSION.tflite if not given.")
+@options.SOURCE
+@options.DATA_DIR
+@options.TARGET
+@options.SHA256
+@options.MODELS
+@options.CACHE
+@options.QUIET
+@refusals
+def export_lite(
+    name: str, version: int | None, weights: lite.Weights, output: Path | None, source: str | None,
+    data_dir: Path | None, target: str, sha256: str, models: Path, cache_dir: Path, quiet: bool,
+) -> None:  # fmt: skip
+    """Write NAME as a TFLite file with its card inside, and hold its answers against the version's."""
+    folder, card = contest.find_card(models, name, version)
+    opened = _source_of(card, options.choice(source or options.kind_of(card), data_dir, target, sha256))
+    labels = tuple(sorted(card.labels))
+    progress = Progress(visible=not quiet)
+    data = datasets.load(opened, card.input, network=name, labels=labels, cache=cache_dir, progress=progress)
+    path = output or Path(f"{name}-{card.version}.tflite")
+    progress.say("Converting and comparing")
+    Console().print(tables.of_lite(lite.write(folder, card, parity.spread(data, card.input), weights, path)))
+    click.echo(path)
 
 
 @click.command("report")
