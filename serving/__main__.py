@@ -21,6 +21,7 @@ from serving.gateway.server import Gateway
 from serving.modelserver.runtimes.protocol import Precision, RuntimeOptions
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
+from serving.signals import Signals
 
 _PORT = click.IntRange(0, 65535)
 
@@ -78,6 +79,7 @@ def main(
 
 def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: str, started: float) -> int:
     """Run both until told to stop: the gateway drains first, then the model server; returns the exit code."""
+    Signals(lambda: os._exit(0))  # while the models load there is nothing to drain; Gateway.run takes over from here
     with ModelServer(config) as server:
         upstream = EmbeddedUpstream(server.manager)
         gateway = Gateway(gateway_config, upstream)
