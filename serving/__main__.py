@@ -18,11 +18,14 @@ from serving.embedded import EmbeddedUpstream
 from serving.errors import BadInput, NoCard, NotFound, ServingError
 from serving.gateway.config import GatewayConfig
 from serving.gateway.server import Gateway
+from serving.modelserver.runtimes.machine import cores
 from serving.modelserver.runtimes.protocol import Precision, RuntimeOptions
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from serving.signals import Signals
 
+CALM_LATENCY_S = 0.02
+"""See GatewayConfig: what waits for a core beyond this makes the others dearer and nobody faster."""
 _PORT = click.IntRange(0, 65535)
 
 
@@ -68,13 +71,18 @@ def main(
             rest_port=rest_port,
             runtime=RuntimeOptions(precision=precision, streams=streams, threads=threads),
         )
-        gateway_config = GatewayConfig.from_env(host=host, port=http_port, access_log=access_log)
+        gateway_config = GatewayConfig.from_env(usual=usual(), host=host, port=http_port, access_log=access_log)
         code = serve(config, gateway_config, example_photo, started)
     except ServingError as error:
         click.echo(f"serving: {error.message}", err=True)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)  # a thread that is held by a request past its grace must not keep the process
+
+
+def usual() -> dict[str, int | float]:
+    """Settings of the gateway that fit models on its own cores: it pays to keep each core busy, and no more."""
+    return {"min_in_flight": cores(), "calm_latency_s": CALM_LATENCY_S}
 
 
 def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: str, started: float) -> int:

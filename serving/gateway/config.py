@@ -13,6 +13,8 @@ from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 from serving.errors import BadInput
 
+EMPTY: Mapping[str, Any] = types.MappingProxyType({})
+
 
 class ConfigError(BadInput):
     """A setting that cannot work; the text names it and what would."""
@@ -61,10 +63,13 @@ class GatewayConfig:
 
     max_in_flight: int = 32
     """Most requests worked on at once; the limit in use adapts below it."""
+    min_in_flight: int = 1
+    """The limit in use never goes below it; `python -m serving`, where the models run here too: one a core."""
     max_waiting: int = 64
     """Most requests that wait for a turn; how long they may adapts below it."""
     calm_latency_s: float = 0.06
-    """Answers within this time are quick enough for anybody: only slower ones make the limit shrink or refuse."""
+    """Answers within this time are quick enough for anybody: only slower ones make the limit shrink or refuse.
+    `python -m serving`: 0.02, since what waits for a core costs without gaining anything."""
 
     api_keys: Path | None = None
     """File of API keys; without one everybody may ask. One line each: NAME SHA256 [rate=10] [models=a,b]."""
@@ -100,6 +105,7 @@ class GatewayConfig:
             _at_least(name, getattr(self, name), 0, strictly=True)
         for name in ("max_body_bytes", "max_header_bytes", "max_buffered_bytes", "max_connections", "max_items"):
             _at_least(name, getattr(self, name), 1)
+        _at_least("min_in_flight", self.min_in_flight, 1)
         _at_least("max_in_flight", self.max_in_flight, 1)
         for name in ("max_waiting", "drain_delay_s", "grace_s", "stuck_exit_s", "calm_latency_s"):
             _at_least(name, getattr(self, name), 0)
@@ -118,14 +124,14 @@ class GatewayConfig:
                 raise ConfigError(f"there is no file {path}")
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str] = os.environ, **given: Any) -> Self:
-        """Take each field from `given`, else from GATEWAY_<NAME> where that is set.
+    def from_env(cls, env: Mapping[str, str] = os.environ, *, usual: Mapping[str, Any] = EMPTY, **given: Any) -> Self:
+        """Take each field from `given`, else from GATEWAY_<NAME> where that is set, else from `usual`.
 
         The collector of traces is also taken from where every OpenTelemetry SDK looks for it.
         """
         texts = {name: env.get(f"GATEWAY_{name.upper()}", "") for name in kinds()}
         found = {name: parse(name, text) for name, text in texts.items() if text}
-        return cls(**{"trace_endpoint": _collector(env)} | found | given)
+        return cls(**{"trace_endpoint": _collector(env), **usual} | found | given)
 
 
 def _collector(env: Mapping[str, str]) -> str | None:

@@ -40,15 +40,16 @@ class _Least:
 class AdaptiveLimit:
     """Fed one sample per answered request, from one thread."""
 
-    def __init__(self, most: int, calm_latency_s: float, start: int = 8) -> None:
+    def __init__(self, most: int, calm_latency_s: float, start: int = 8, *, least: int = 1) -> None:
         self.most = most
+        self.least = min(least, most)
         self.latency_s = calm_latency_s / 4
         """Running mean of all kinds together."""
         self.idle_s = calm_latency_s / 4
         """The same of what they take on an idle server."""
         self._calm_s = calm_latency_s
-        self._value = float(min(most, start))
-        self._least: dict[Hashable, _Least] = {}
+        self._value = float(max(self.least, min(most, start)))
+        self._idle: dict[Hashable, _Least] = {}
         self._slowness: list[float] = []
         self._in_use = False
         self._spell_ends = 0.0
@@ -56,8 +57,8 @@ class AdaptiveLimit:
         self._probe_ends = 0.0
 
     def value(self, now: float) -> int:
-        """The limit in force, at least 1."""
-        return max(1, int(self._value) // (4 if now < self._probe_ends else 1))
+        """The limit in force."""
+        return max(self.least, int(self._value) // (4 if now < self._probe_ends else 1))
 
     def budget_s(self) -> float:
         """How long a request may take in all, waiting included, before it is better refused."""
@@ -76,16 +77,16 @@ class AdaptiveLimit:
             self._adjust()
 
     def _idle_s(self, kind: Hashable, latency_s: float) -> float:
-        if len(self._least) >= MOST_KINDS and kind not in self._least:
-            self._least.clear()
-        least = self._least.setdefault(kind, _Least(latency_s, latency_s))
+        if len(self._idle) >= MOST_KINDS and kind not in self._idle:
+            self._idle.clear()
+        least = self._idle.setdefault(kind, _Least(latency_s, latency_s))
         least.now = min(least.now, latency_s)
         return min(least.before, least.now)
 
     def _adjust(self) -> None:
         slowness = sorted(self._slowness)[len(self._slowness) // 2]
         if slowness > 1:
-            self._value = max(1.0, self._value * max(0.3, 1 / slowness))
+            self._value = max(float(self.least), self._value * max(0.3, 1 / slowness))
         elif self._in_use:
             self._value = min(float(self.most), self._value + max(0.5, self._value / 10))
         self._slowness.clear()
@@ -94,7 +95,7 @@ class AdaptiveLimit:
     def _turn_window(self, now: float) -> None:
         if now < self._window_ends:
             return
-        for least in self._least.values():
+        for least in self._idle.values():
             least.before, least.now = least.now, float("inf")
         self._probe_ends = now + max(PROBE_S, 2 * self.latency_s) if self._in_use else 0.0
         self._window_ends = now + (WINDOW_S if self._window_ends else FIRST_WINDOW_S)

@@ -51,3 +51,9 @@ def test_every_field_is_an_option_with_its_default() -> None:
 
     for name in kinds():
         assert f"--{name.replace('_', '-')}" in page
+
+
+def test_what_is_usual_gives_way_to_the_environment() -> None:
+    config = GatewayConfig.from_env({"GATEWAY_MIN_IN_FLIGHT": "3"}, usual={"min_in_flight": 2, "calm_latency_s": 0.5})
+
+    assert (config.min_in_flight, config.calm_latency_s) == (3, 0.5)

@@ -75,4 +75,14 @@ def test_a_stranger_cannot_make_it_remember_without_end() -> None:
     for number in range(10_000):
         limit.sample(number, 0.01, 1, 0.0)
 
-    assert len(limit._least) <= 256
+    assert len(limit._idle) <= 256
+
+
+def test_it_never_goes_below_its_least() -> None:
+    limit = AdaptiveLimit(64, 0.0, least=4)
+    limit.sample("kind", 0.001, 1, 0.0)
+    for turn in range(100):
+        limit.sample("kind", 0.5, 8, turn * 0.05)
+
+    assert limit.value(5.0) == 4
+    assert AdaptiveLimit(2, 0.0, least=4).value(0) == 2
