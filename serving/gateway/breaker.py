@@ -35,7 +35,7 @@ class CircuitBreaker:
         return "half-open" if monotonic() - self._opened_at >= OPEN_S else "open"
 
     def enter(self) -> None:
-        """Ask to make a call; `succeeded` or `failed` must follow.
+        """Ask to make a call; `succeeded`, `failed` or `says_nothing` must follow.
 
         Raises:
             Unavailable: the back end is known to be away.
@@ -55,6 +55,11 @@ class CircuitBreaker:
             with self._lock:
                 self._failures = 0
                 self._opened_at = self._probe_at = None
+
+    def says_nothing(self) -> None:
+        """The call was never made, for a reason of its own: the next one may try in its place."""
+        with self._lock:
+            self._probe_at = None
 
     def failed(self) -> None:
         """The back end did not answer."""

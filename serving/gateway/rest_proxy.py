@@ -13,7 +13,7 @@ from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
-from serving.errors import DataLoss, DeadlineExceeded, Unavailable
+from serving.errors import BadInput, DataLoss, DeadlineExceeded, Unavailable
 from serving.gateway.breaker import CircuitBreaker
 from serving.gateway.channel import HUNG_S
 from serving.gateway.config import ConfigError
@@ -53,11 +53,17 @@ class RestProxy:
         except TimeoutError:
             (self.breaker.failed if given_s >= HUNG_S else self.breaker.succeeded)()
             raise DeadlineExceeded("the model server did not answer in time", retry_after_s=1) from None
+        except (http.client.InvalidURL, ValueError) as error:
+            self.breaker.says_nothing()
+            raise BadInput(f"the request cannot be passed on: {error}") from error
         except (OSError, http.client.HTTPException) as error:
             self.breaker.failed()
             raise Unavailable("the model server is away; try again after Retry-After", retry_after_s=1) from error
+        except DataLoss:
+            self.breaker.succeeded()  # it is there, whatever it says
+            raise
         except BaseException:
-            self.breaker.succeeded()
+            self.breaker.says_nothing()
             raise
         self.breaker.succeeded()
         return answer

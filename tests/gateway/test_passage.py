@@ -6,17 +6,23 @@ import json
 import shutil
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 
 import numpy as np
 import pytest
 
 from clients.http_client import HttpClient
 from serving.embedded import EmbeddedUpstream
+from serving.errors import BadInput, Unavailable
+from serving.gateway.breaker import FAILURES
 from serving.gateway.config import ConfigError, GatewayConfig
 from serving.gateway.passage import Passage, passage
 from serving.gateway.remote import RemoteUpstream
+from serving.gateway.rest_proxy import RestProxy
 from serving.gateway.server import Gateway
+from serving.gateway.upstream import RestCall
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.gateway.caller import JSON, Answered, Caller
@@ -222,3 +228,20 @@ def test_an_address_that_cannot_be_is_refused_at_the_start(address: str) -> None
 )
 def test_only_paths_of_the_two_protocols_pass(path: str, found: Passage | None) -> None:
     assert passage(path) == found
+
+
+def test_a_request_that_cannot_be_passed_on_says_nothing_about_the_model_server() -> None:
+    proxy = RestProxy("http://127.0.0.1:9")
+    whole = RestCall("GET", "/v1/models/x", {}, b"", monotonic() + 5)
+    for _ in range(FAILURES - 1):
+        with pytest.raises(Unavailable):
+            proxy.ask(whole)
+
+    for target in ("/v1/models/ \n", "/v1/models/\u20ac"):
+        with pytest.raises(BadInput):
+            proxy.ask(replace(whole, target=target))
+
+    assert proxy.breaker.state() == "closed"
+    with pytest.raises(Unavailable):
+        proxy.ask(whole)
+    assert proxy.breaker.state() == "open"
