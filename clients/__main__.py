@@ -17,8 +17,10 @@ import click
 from rich.console import Console
 from rich.live import Live
 
-from clients import screen
+from clients import plan as planning
+from clients import rates, screen
 from clients.client import Client, Outcome, Tls
+from clients.closed_loop import run
 from clients.grpc_client import GrpcClient
 from clients.http_client import HttpClient
 from clients.picture_paths import STDIN, expanded
@@ -62,7 +64,7 @@ def _options(given: Iterable[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 @click.group()
 def main() -> None:
-    """Ask models: what is in a picture, what a text says, and what is being served."""
+    """Ask models: what is in a picture, what a text says, what is being served, and how fast."""
 
 
 @main.command()
@@ -98,6 +100,50 @@ def _lines() -> list[str]:
 
 
 @main.command()
+@click.argument("pictures", nargs=-1)
+@_options(_CONNECTION)
+@click.option("--text", "texts", multiple=True, help="A text to ask about instead of pictures.")
+@click.option("--seconds", default=10.0, show_default=True, type=click.FloatRange(0.1, 3600), help="How long.")
+@click.option("--callers", default=8, show_default=True, type=click.IntRange(1, 256), help="Callers at once.")
+def bench(pictures: tuple[str, ...], texts: tuple[str, ...], seconds: float, callers: int, **given: Any) -> None:
+    """Ask about PICTURES (or texts) again and again and show how long the answers take."""
+    if not pictures and not texts:
+        raise click.UsageError("give pictures to ask about, or --text TEXT")
+    try:
+        with _client(given | {"concurrency": callers}, attempts=1) as client:
+            ask = _asked(client, given["model"], pictures, texts)
+            with Live(auto_refresh=False, transient=True, console=Console(stderr=True)) as live:
+                tally = run(ask, callers, seconds, lambda now: live.update(screen.tallied(now, callers), refresh=True))
+        Console().print(screen.tallied(tally, callers))
+        sys.exit(1 if tally.failures else 0)
+    except ServingError as error:
+        sys.exit(_refused(error))
+
+
+def _asked(client: Client, model: str | None, pictures: Sequence[str], texts: Sequence[str]) -> Callable[[int], Any]:
+    """Asks about the items in turn, one at a time."""
+    if texts:
+        return lambda number: client.review([texts[number % len(texts)]], model)
+    files = [path.read_bytes() for path in map(Path, expanded(pictures)) if path.is_file()]
+    if not files:
+        raise NotFound(f"{', '.join(pictures)}: no picture there")
+    return lambda number: client.classify([files[number % len(files)]], model)
+
+
+@main.command()
+@click.option("--photos-per-second", required=True, type=click.FloatRange(min=0, min_open=True), help="The load.")
+@click.option("--p99", "p99_ms", required=True, type=click.FloatRange(min=0, min_open=True), help="Bound in ms.")
+@click.option("--embedded", is_flag=True, help="Gateways with the model server inside, instead of two tiers.")
+def plan(photos_per_second: float, p99_ms: float, embedded: bool) -> None:
+    """Say how many gateways and model servers a load needs, from measured figures."""
+    try:
+        found = planning.plan(photos_per_second, p99_ms, planning.facts(), embedded=embedded)
+        Console().print(screen.planned(found))
+    except ServingError as error:
+        sys.exit(_refused(error))
+
+
+@main.command()
 @_options(_CONNECTION)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--watch", is_flag=True, help="Look again until stopped.")
@@ -119,8 +165,8 @@ def status(as_json: bool, watch: bool, every: float, **given: Any) -> None:
         sys.exit(0)
 
 
-def _client(given: dict[str, Any]) -> Client:
-    settings = {"timeout_s": given["timeout"], "api_key": given["api_key"]}
+def _client(given: dict[str, Any], attempts: int = 3) -> Client:
+    settings = {"timeout_s": given["timeout"], "api_key": given["api_key"], "attempts": attempts}
     if given.get("concurrency"):
         settings["concurrency"] = given["concurrency"]
     tls = Tls(ca=given["ca"]) if given["ca"] else None
@@ -133,8 +179,7 @@ def _run(items: Sequence[str], ask: Callable[[Client, Sequence[str]], Iterable[O
     """Ask about all items and hand the answers on; the exit code."""
     try:
         sink = _sink(given)
-        done = sink.done if isinstance(sink, OutputFile) else frozenset[str]()
-        left = [item for item in items if item not in done]
+        left = [item for item in items if not (isinstance(sink, OutputFile) and sink.holds(item))]
         if len(left) < len(items):
             print(f"{len(items) - len(left)} of {len(items)} are in {given['output']} already", file=sys.stderr)
         with _client(given) as client, closing(sink):
@@ -186,15 +231,23 @@ def _print_status(client: Client, model: str | None, as_json: bool) -> None:
 
 def _watch(client: Client, model: str | None, every_s: float) -> None:
     """Keep a table on the screen until Ctrl-C; a server that is away is said below it."""
-    found, note = client.status(model), ""
+    found, look = client.status(model), _look(client)
     with Live(screen.states(found), auto_refresh=False) as live:
         while True:
             time.sleep(every_s)
+            note, now = time.strftime("%H:%M:%S"), None
             try:
-                found, note = client.status(model), time.strftime("%H:%M:%S")
+                found, newer = client.status(model), _look(client)
+                now = rates.between(look, newer) if look and newer else None
+                look = newer
             except ServingError as error:
-                note = f"{time.strftime('%H:%M:%S')} {error.message}"
-            live.update(screen.states(found, note), refresh=True)
+                note = f"{note} {error.message}"
+            live.update(screen.states(found, note, now), refresh=True)
+
+
+def _look(client: Client) -> rates.Look | None:
+    """The counters of a gateway; over gRPC there are none."""
+    return rates.read(client.metrics()) if isinstance(client, HttpClient) else None
 
 
 def _refused(error: ServingError) -> int:

@@ -15,6 +15,24 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True)
+class Anomaly:
+    """How unlike the training examples one item is; above the threshold it is flagged."""
+
+    score: float
+    threshold: float
+    flagged: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """The number that one version of a model without labels answers to one row."""
+
+    model: str
+    version: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Classification:
     """What one version of a model says of one item."""
 
@@ -22,6 +40,8 @@ class Classification:
     version: int
     top: tuple[Ranked, ...]
     """The most probable labels, best first; at least one."""
+    anomaly: Anomaly | None = None
+    """None where the model does not measure it."""
 
     @property
     def label(self) -> str:
@@ -35,7 +55,8 @@ class Classification:
 
     def as_json(self) -> dict[str, Any]:
         """The members of its JSON object, the best label first."""
-        return {"label": self.label, "probability": self.probability} | asdict(self)
+        members = {"label": self.label, "probability": self.probability} | asdict(self)
+        return {name: value for name, value in members.items() if name != "anomaly" or value is not None}
 
 
 @dataclass(frozen=True, slots=True)

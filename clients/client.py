@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
-from clients.answers import Classification, ModelStatus
+from clients.answers import Classification, ModelStatus, Value
 from clients.fan_out import groups, in_order
 from clients.retries import persevere
 from serving.card import ModelCard, Task
@@ -23,6 +24,9 @@ from serving.errors import BadInput, ServingError
 
 Outcome = Classification | ServingError
 Picture = bytes | Path
+Row = Mapping[str, float] | Sequence[float] | NDArray[Any]
+"""Numbers by the names of the card's columns, or all of them in their order."""
+Item = bytes | str | Mapping[str, float] | Sequence[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +79,7 @@ class Client(ABC):
         Raises:
             ServingError: of the first picture that failed; `classify_each` goes on instead.
         """
-        return [_good(outcome) for outcome in self.classify_each(pictures, model, version=version, top=top)]
+        return _all_good(self.classify_each(pictures, model, version=version, top=top))
 
     def classify_each(
         self, pictures: Iterable[Picture], model: str | None = None, *, version: int | None = None, top: int = 5
@@ -91,13 +95,30 @@ class Client(ABC):
         Raises:
             ServingError: of the first text that failed; `review_each` goes on instead.
         """
-        return [_good(outcome) for outcome in self.review_each(texts, model, version=version, top=top)]
+        return _all_good(self.review_each(texts, model, version=version, top=top))
 
     def review_each(
         self, texts: Iterable[str], model: str | None = None, *, version: int | None = None, top: int = 5
     ) -> Iterator[Outcome]:
         """As `review`, but one by one as answers come in, and a failure takes its text's place."""
         return self._each(texts, Question(task="text_classification", model=model, version=version, top=top))
+
+    def score(
+        self, rows: Iterable[Row], model: str | None = None, *, version: int | None = None, top: int = 5
+    ) -> list[Classification | Value]:
+        """Say of each row of numbers what it is, or which value belongs to it; answers in the same order.
+
+        Raises:
+            ServingError: of the first row that failed; `score_each` goes on instead.
+        """
+        return _all_good(self.score_each(rows, model, version=version, top=top))
+
+    def score_each(
+        self, rows: Iterable[Row], model: str | None = None, *, version: int | None = None, top: int = 5
+    ) -> Iterator[Outcome | Value]:
+        """As `score`, but one by one as answers come in, and a failure takes its row's place."""
+        plain = (row.tolist() if isinstance(row, np.ndarray) else row for row in rows)
+        return self._each(plain, Question(task="tabular", model=model, version=version, top=top))
 
     @abstractmethod
     def predict(
@@ -128,7 +149,7 @@ class Client(ABC):
         """End every connection."""
 
     @abstractmethod
-    def _ask(self, items: Sequence[bytes | str], question: Question, deadline: float) -> list[Outcome]:
+    def _ask(self, items: Sequence[Item], question: Question, deadline: float) -> list[Outcome | Value]:
         """One outcome per item; what failed as a whole is raised."""
 
     def __enter__(self) -> Self:
@@ -139,25 +160,25 @@ class Client(ABC):
     ) -> None:
         self.close()
 
-    def _each(self, items: Iterable[Picture | str], question: Question) -> Iterator[Outcome]:
+    def _each(self, items: Iterable[Any], question: Question) -> Iterator[Any]:
         """Ask about any number of items, in groups, several at a time."""
         grouped = groups(items, self.group_size[question.task])
         for outcomes in in_order(partial(self._answers, question), grouped, self.concurrency):
             yield from outcomes
 
-    def _answers(self, question: Question, group: list[Picture | str]) -> list[Outcome]:
+    def _answers(self, question: Question, group: list[Any]) -> list[Outcome | Value]:
         """The outcomes of one group; a path is read here, in the worker's thread."""
         loaded = [_loaded(item) for item in group]
         ready = [item for item in loaded if not isinstance(item, ServingError)]
         outcomes = iter(self._outcomes(ready, question))
         return [item if isinstance(item, ServingError) else next(outcomes) for item in loaded]
 
-    def _outcomes(self, items: Sequence[bytes | str], question: Question) -> list[Outcome]:
+    def _outcomes(self, items: Sequence[Item], question: Question) -> list[Outcome | Value]:
         """Ask about the items at once; if one of them spoils it for all, about each alone."""
         if not items:
             return []
         try:
-            outcomes: list[Outcome] = self._persevere(partial(self._ask, items, question))
+            outcomes: list[Outcome | Value] = self._persevere(partial(self._ask, items, question))
             return outcomes
         except BadInput as error:
             if len(items) == 1:
@@ -171,7 +192,7 @@ class Client(ABC):
         return persevere(call, time.monotonic() + self.timeout_s, self.attempts)
 
 
-def _loaded(item: Picture | str) -> bytes | str | ServingError:
+def _loaded(item: Item | Path) -> Item | ServingError:
     if not isinstance(item, Path):
         return item
     try:
@@ -180,7 +201,11 @@ def _loaded(item: Picture | str) -> bytes | str | ServingError:
         return BadInput(f"cannot be read: {error.strerror or error}")
 
 
-def _good(outcome: Outcome) -> Classification:
-    if isinstance(outcome, ServingError):
-        raise outcome
-    return outcome
+def _all_good(outcomes: Iterable[Any]) -> list[Any]:
+    """The answers; the first failure among them is raised."""
+    found = []
+    for outcome in outcomes:
+        if isinstance(outcome, ServingError):
+            raise outcome
+        found.append(outcome)
+    return found

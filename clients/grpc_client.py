@@ -6,7 +6,8 @@ the same channel, and then exactly the version that sent the card. Pictures are 
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -14,9 +15,9 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.answers import Classification, ModelStatus, Ranked, VersionStatus
-from clients.client import Client, Outcome, Question, Tls
-from serving.card import ImageInput, ModelCard, Task
+from clients.answers import Anomaly, Classification, ModelStatus, Ranked, Value, VersionStatus
+from clients.client import Client, Item, Outcome, Question, Tls
+from serving.card import ImageInput, ModelCard, TableInput, Task
 from serving.errors import (
     BadInput,
     DeadlineExceeded,
@@ -28,10 +29,11 @@ from serving.errors import (
     UnsupportedKind,
     of_code,
 )
+from serving.preprocess.table import to_row
 from serving.wire import protos
 from serving.wire.tensors import from_proto, to_proto
 
-Items = Sequence[bytes | str]
+Items = Sequence[Item]
 
 LOOK_AGAIN_S = 5.0
 """The newest version's card is asked for again this often."""
@@ -57,7 +59,7 @@ class _Promise(NamedTuple):
 class GrpcClient(Client):
     """Asks a model server, such as 127.0.0.1:8500 or dns:///models:8500 (all its addresses in turn)."""
 
-    group_size: Mapping[Task, int] = {"image_classification": 8, "text_classification": 32}
+    group_size: Mapping[Task, int] = {"image_classification": 8, "text_classification": 32, "tabular": 64}
 
     def __init__(
         self,
@@ -116,7 +118,7 @@ class GrpcClient(Client):
         """End the connection; calls under way are cancelled."""
         self._channel.close()
 
-    def _ask(self, items: Items, question: Question, deadline: float) -> list[Outcome]:
+    def _ask(self, items: Items, question: Question, deadline: float) -> list[Outcome | Value]:
         name = question.model or UNNAMED
         try:
             return self._ask_version(items, name, question, deadline)
@@ -126,20 +128,17 @@ class GrpcClient(Client):
                 raise
             return self._ask_version(items, name, question, deadline)
 
-    def _ask_version(self, items: Items, name: str, question: Question, deadline: float) -> list[Outcome]:
+    def _ask_version(self, items: Items, name: str, question: Question, deadline: float) -> list[Outcome | Value]:
         card, version, _ = self._promise(name, question.version, deadline)
         if card.task != question.task:
             raise UnsupportedKind(f"the model {name} is for {card.task.replace('_', ' ')}")
         failures, inputs = _prepared(items, card)
-        rows = iter(())
+        answers: Iterator[Classification | Value] = iter(())
         if inputs:
             signature = card.signatures.get("default", "serving_default")
             outputs, _ = self._run(inputs, name, signature, version, deadline)
-            rows = iter(_probabilities(outputs, card, len(items) - len(failures)))
-        return [
-            failures[place] if place in failures else _ranked(next(rows), card, name, version, question.top)
-            for place in range(len(items))
-        ]
+            answers = _answered(outputs, card, version, len(items) - len(failures), replace(question, model=name))
+        return [failures[place] if place in failures else next(answers) for place in range(len(items))]
 
     def _promise(self, model: str, version: int | None, deadline: float) -> _Promise:
         kept = self._promises.get((model, version))
@@ -196,21 +195,29 @@ def _channel(target: str, tls: Tls | None) -> grpc.Channel:
 
 def _prepared(items: Items, card: ModelCard) -> tuple[dict[int, ServingError], dict[str, NDArray[Any]]]:
     """What is wrong with which item, and the tensor of the others, empty if there are none."""
-    if not isinstance(card.input, ImageInput):
-        texts = [item.encode() if isinstance(item, str) else item for item in items]
-        return {}, {"text": np.array(texts, dtype=object)}
-    to_pixels = _preparation()
+    if isinstance(card.input, ImageInput):
+        return _stacked("image", items, partial(_preparation(), spec=card.input))
+    if isinstance(card.input, TableInput):
+        return _stacked("row", items, partial(to_row, spec=card.input))
+    texts = [item.encode() if isinstance(item, str) else item for item in items]
+    return {}, {"text": np.array(texts, dtype=object)}
+
+
+def _stacked(
+    name: str, items: Items, prepare: Callable[[Any], NDArray[Any]]
+) -> tuple[dict[int, ServingError], dict[str, NDArray[Any]]]:
+    """The same, each item prepared by itself."""
     failures: dict[int, ServingError] = {}
-    pixels = []
+    prepared = []
     for place, item in enumerate(items):
         try:
-            pixels.append(to_pixels(item if isinstance(item, bytes) else item.encode(), card.input))
+            prepared.append(prepare(item))
         except ServingError as error:
             failures[place] = error
-    return failures, {"image": np.stack(pixels)} if pixels else {}
+    return failures, {name: np.stack(prepared)} if prepared else {}
 
 
-def _preparation() -> Callable[[bytes, ImageInput], NDArray[Any]]:
+def _preparation() -> Callable[..., NDArray[Any]]:
     """The preparation of pictures, loaded when the first one comes: who sends texts need not have Pillow."""
     try:
         from serving.preprocess.image import to_pixels
@@ -226,6 +233,26 @@ def _probabilities(outputs: Mapping[str, NDArray[Any]], card: ModelCard, rows: i
     return found
 
 
-def _ranked(row: NDArray[Any], card: ModelCard, model: str, version: int, top: int) -> Classification:
-    order = np.argsort(-row, kind="stable")[:top].tolist()
-    return Classification(model, version, tuple(Ranked(card.labels[at], round(float(row[at]), 7)) for at in order))
+def _answered(
+    outputs: Mapping[str, NDArray[Any]], card: ModelCard, version: int, rows: int, question: Question
+) -> Iterator[Classification | Value]:
+    """What the outputs say of each item."""
+    model = question.model or UNNAMED
+    if not card.labels:
+        for value in _of_length(outputs, "value", rows).tolist():
+            yield Value(model, version, float(value))
+        return
+    threshold = card.anomaly_threshold if "anomaly" in outputs else None
+    scores = [None] * rows if threshold is None else _of_length(outputs, "anomaly", rows).tolist()
+    for row, score in zip(_probabilities(outputs, card, rows), scores, strict=True):
+        order = np.argsort(-row, kind="stable")[: question.top].tolist()
+        ranked = tuple(Ranked(card.labels[at], round(float(row[at]), 7)) for at in order)
+        unlike = None if threshold is None else Anomaly(float(score), threshold, bool(score > threshold))
+        yield Classification(model, version, ranked, unlike)
+
+
+def _of_length(outputs: Mapping[str, NDArray[Any]], name: str, rows: int) -> NDArray[Any]:
+    found = outputs.get(name)
+    if found is None or found.shape != (rows,):
+        raise ServingError(f"the answer has no output {name} of {rows} numbers, which the card promises")
+    return found

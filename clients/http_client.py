@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clients import json_tensors
-from clients.answers import Classification, ModelStatus, Ranked, VersionStatus
-from clients.client import Client, Outcome, Question, Tls
+from clients.answers import Anomaly, Classification, ModelStatus, Ranked, Value, VersionStatus
+from clients.client import Client, Item, Outcome, Question, Tls
 from clients.connections import Connections
 from clients.problems import error_of, of_document
 from serving.card import ModelCard, Task
@@ -27,13 +27,13 @@ T = TypeVar("T")
 
 LOOK_AGAIN_S = 5.0
 """The list of models is asked for again this often."""
-_WHAT = {"image_classification": "pictures", "text_classification": "texts"}
+_WHAT = {"image_classification": "pictures", "text_classification": "texts", "tabular": "rows"}
 
 
 class HttpClient(Client):
     """Asks a gateway, such as http://127.0.0.1:8080."""
 
-    group_size: Mapping[Task, int] = {"image_classification": 1, "text_classification": 16}
+    group_size: Mapping[Task, int] = {"image_classification": 1, "text_classification": 16, "tabular": 64}
 
     def __init__(
         self,
@@ -91,11 +91,19 @@ class HttpClient(Client):
             return named
         raise NotFound(f"there is no model {model}; there are {', '.join(entry.name for entry in found) or 'none'}")
 
+    def metrics(self) -> str:
+        """The gateway's page of metrics, in the text format of Prometheus."""
+        deadline = time.monotonic() + self.timeout_s
+        answer = self._connections.request("GET", "/metrics", None, self._headers | {"Accept": "text/plain"}, deadline)
+        if answer.status != 200:
+            raise error_of(answer)
+        return answer.body.decode("utf-8", "replace")
+
     def close(self) -> None:
         """Close every connection."""
         self._connections.close()
 
-    def _ask(self, items: Sequence[bytes | str], question: Question, deadline: float) -> list[Outcome]:
+    def _ask(self, items: Sequence[Item], question: Question, deadline: float) -> list[Outcome | Value]:
         path = f"{_path(question.model or self._first_of(question.task, deadline), None)}/classify?top={question.top}"
         if question.version is not None:
             path += f"&version={question.version}"
@@ -159,14 +167,17 @@ def _expected(read: Callable[[], T]) -> T:
         raise Unknown(f"the server answered something unexpected ({type(error).__name__}: {error})") from error
 
 
-def _outcome(answer: dict[str, Any], entry: dict[str, Any]) -> Outcome:
+def _outcome(answer: dict[str, Any], entry: dict[str, Any]) -> Outcome | Value:
     if (problem := entry.get("error")) is not None:
         failed: ServingError = of_document(problem, int(problem.get("status", 500)))
         return failed
+    if "value" in entry:
+        return Value(answer["model"], answer["version"], float(entry["value"]))
     top = tuple(Ranked(each["label"], each["probability"]) for each in entry["top"])
     if not top:
         raise ValueError("no label at all")
-    return Classification(answer["model"], answer["version"], top)
+    unlike = entry.get("anomaly")
+    return Classification(answer["model"], answer["version"], top, Anomaly(**unlike) if unlike else None)
 
 
 def _status(entry: dict[str, Any]) -> ModelStatus:

@@ -31,7 +31,7 @@ class Sink(Protocol):
         """Print what is still kept."""
 
 
-def _shown(item: str) -> str:
+def shown(item: str) -> str:
     """A file name as UTF-8 can say it; bytes that are none are written as escapes."""
     return item.encode("utf-8", "backslashreplace").decode()
 
@@ -62,7 +62,7 @@ class Csv:
 
     def add(self, item: str, answer: Classification) -> None:
         """Write one row, at once."""
-        self._writer.writerow((_shown(item), answer.label, answer.probability, answer.model, answer.version))
+        self._writer.writerow((shown(item), answer.label, answer.probability, answer.model, answer.version))
         self._file.flush()
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class Tabbed:
 
     def add(self, item: str, answer: Classification) -> None:
         """Write one line, at once."""
-        self._file.write(f"{_shown(item)}\t{answer.label}\t{answer.probability:.4f}\n")
+        self._file.write(f"{shown(item)}\t{answer.label}\t{answer.probability:.4f}\n")
         self._file.flush()
 
     def close(self) -> None:
@@ -94,8 +94,9 @@ class PrettyTable:
     def add(self, item: str, answer: Classification) -> None:
         """Keep one row."""
         others = ", ".join(f"{ranked.label} {ranked.probability:.3f}" for ranked in answer.top[1:])
-        shown = item if len(item) <= 60 else item[:57] + "..."
-        cells = (shown, answer.label, f"{answer.probability:.3f}", others, f"{answer.model}/{answer.version}")
+        name = shown(item)
+        name = name if len(name) <= 60 else name[:57] + "..."
+        cells = (name, answer.label, f"{answer.probability:.3f}", others, f"{answer.model}/{answer.version}")
         self._table.add_row(*(cell.replace("[", r"\[") for cell in cells))
 
     def close(self) -> None:
@@ -115,7 +116,8 @@ class OutputFile:
         """
         try:
             kept = _whole_lines(path, HEADER if as_csv else b'{"item": ')
-            self.done = _items_in_csv(kept) if as_csv else _items_in_json(kept)
+            self._done = _items_in_csv(kept) if as_csv else _items_in_json(kept)
+            self._named = shown if as_csv else str
             self._file = path.open("a", encoding="utf-8", newline="")
             os.truncate(path, len(kept))
         except (ValueError, KeyError, TypeError, csv.Error) as error:
@@ -123,6 +125,10 @@ class OutputFile:
         except OSError as error:
             raise BadInput(f"{path} cannot be used as output: {error.strerror or error}") from error
         self._sink: Sink = Csv(self._file, header=not kept) if as_csv else JsonLines(self._file)
+
+    def holds(self, item: str) -> bool:
+        """Whether an earlier run has answered this item."""
+        return self._named(item) in self._done
 
     def add(self, item: str, answer: Classification) -> None:
         """Append one answer, at once."""
