@@ -6,6 +6,7 @@ from rich.table import Table
 
 from serving.card import ModelCard, Quality
 from training.gate import Verdict
+from training.learning_curve import Point
 from training.lite import LiteFile
 from training.recipe import Recipe
 
@@ -119,3 +120,18 @@ def of_lite(found: LiteFile) -> Table:
         "Takes": found.takes,
     }
     return _two_columns(found.path.name, "Compared with the version", rows)
+
+
+def of_sizes(points: Sequence[Point]) -> Table:
+    """A learning curve: the mean over seeds, and from where to where they went."""
+    table = Table("Training examples", "Accuracy", "Calibration error", "Log loss")
+    for point in points:
+        accuracy, error, loss = point.accuracy, point.calibration_error, point.log_loss
+        mean = sum(accuracy) / len(accuracy)
+        table.add_row(
+            f"{point.examples}",
+            f"{mean:.2%} ({min(accuracy):.2%} to {max(accuracy):.2%})",
+            f"{sum(error) / len(error):.2%} ({min(error):.2%} to {max(error):.2%})",
+            f"{sum(loss) / len(loss):.4f}",
+        )
+    return table

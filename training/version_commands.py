@@ -1,6 +1,6 @@
-"""Commands for what was trained before: compare, promote, rollback, prune, models-config, export-lite, report.
+"""Commands for what was trained before: compare, promote, rollback, prune, models-config, export-lite.
 
-`versions.py`, `contest.py`, `lite.py` and `report.py` do the work; `__main__.py` takes the commands in by `register`.
+`versions.py`, `contest.py` and `lite.py` do the work; `__main__.py` takes the commands in by `register`.
 """
 
 import sys
@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from serving.card import ModelCard
-from training import contest, datasets, lite, options, parity, report, tables, versions
+from training import contest, datasets, lite, options, parity, tables, versions
 from training.datasets import SourceChoice
 from training.exits import WORSE, refusals
 from training.gate import Verdict
@@ -23,7 +23,7 @@ _NUMBER = click.IntRange(1)
 
 def register(group: click.Group) -> None:
     """Add the commands of this room to a group."""
-    for command in (compare, promote, rollback, prune, models_config, export_lite, make_report):
+    for command in (compare, promote, rollback, prune, models_config, export_lite):
         group.add_command(command)
 
 
@@ -141,12 +141,3 @@ def export_lite(
     progress.say("Converting and comparing")
     Console().print(tables.of_lite(lite.write(folder, card, parity.spread(data, card.input), weights, path)))
     click.echo(path)
-
-
-@click.command("report")
-@click.argument("run")
-@options.RUNS
-@refusals
-def make_report(run: str, runs: Path) -> None:
-    """Write the report of RUN: the folder of a run, or the name of a model, whose latest run is taken."""
-    click.echo(report.write(report.latest(runs, run)))

@@ -1,0 +1,60 @@
+"""Commands that look at how a model learned: report and learning-curve.
+
+`report.py` and `learning_curve.py` do the work; `__main__.py` takes the commands in by `register`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from training import learning_curve, options, recipes, report, tables
+from training.exits import refusals
+from training.order import Order
+from training.progress import Progress
+from training.train_options import GroupedCommand, chosen, loop_options
+
+
+def register(group: click.Group) -> None:
+    """Add the commands of this room to a group."""
+    group.add_command(make_report)
+    group.add_command(draw_learning_curve)
+
+
+@click.command("report")
+@click.argument("run")
+@options.RUNS
+@refusals
+def make_report(run: str, runs: Path) -> None:
+    """Write the report of RUN: the folder of a run, or the name of a model, whose latest run is taken."""
+    click.echo(report.write(report.latest(runs, run)))
+
+
+@click.command("learning-curve", cls=GroupedCommand)
+@click.argument("name", metavar="RECIPE")
+@options.SOURCE
+@options.DATA_DIR
+@options.TARGET
+@options.SHA256
+@click.option("--backbone-weights", default="", help="imagenet, none, or the path of a weights file.")
+@click.option("--seeds", type=click.IntRange(1, 20), default=3, show_default=True, help="Fittings at every size.")
+@options.CACHE
+@options.RUNS
+@options.QUIET
+@loop_options
+@refusals
+def draw_learning_curve(
+    name: str, source: str | None, data_dir: Path | None, target: str, sha256: str, backbone_weights: str, seeds: int,
+    cache_dir: Path, runs: Path, quiet: bool, **loop: Any,
+) -> None:  # fmt: skip
+    """Train RECIPE with an eighth, a quarter, a half and all of its examples, and draw what comes of it."""
+    order = Order(
+        recipe=chosen(recipes.find(name), loop),
+        choice=options.choice(source, data_dir, target, sha256),
+        backbone_weights=backbone_weights,
+        cache=cache_dir,
+    )
+    points = learning_curve.measure(order, range(seeds), Progress(visible=not quiet))
+    Console().print(tables.of_sizes(points))
+    click.echo(learning_curve.write(points, runs / name / "learning-curve", name))
