@@ -93,6 +93,8 @@ def _phase(name: str, model: Any, run: Run, train: Examples, validation: Example
     classes, replicas = bool(run.data.labels), run.strategy.replicas
     if recipe.batch_size < replicas:
         raise BadInput(f"a batch of {recipe.batch_size} cannot be spread over {replicas} devices: --batch-size")
+    if recipe.label_smoothing and not classes:
+        raise BadInput(f"{recipe.name} answers a number, and label smoothing is for labels")
     loss = crossentropy(recipe.label_smoothing) if classes else regression.loss(train.labels)
     learner = Learner(model, recipe, loss, run.strategy, classes=classes)
     course = Course(

@@ -113,14 +113,13 @@ def named_options(kind: type = Learning) -> Iterator[Field[Any]]:
             yield from named_options(Augment)
 
 
-def check(name: str, how: Learning, *, pictures: bool, classes: bool) -> None:
+def check(name: str, how: Learning, *, pictures: bool) -> None:
     """Refuse options that cannot have an effect together.
 
     Args:
         name: of the recipe, for the sentence.
         how: what was chosen.
         pictures: the recipe's inputs are pictures.
-        classes: it tells labels apart; otherwise it answers a number.
 
     Raises:
         BadInput: one sentence that names the option and what it would need.
@@ -133,8 +132,6 @@ def check(name: str, how: Learning, *, pictures: bool, classes: bool) -> None:
         )
     if how.warmup_steps and how.warmup_epochs:
         raise BadInput("give the length of the warm-up in steps or in epochs, not in both")
-    if how.label_smoothing and not classes:
-        raise BadInput(f"{name} answers a number, and label smoothing is for labels")
     if how.augment != Augment() and not pictures:
         raise BadInput(f"{name} does not learn from pictures, so there is nothing to flip, move, crop or color")
     if how.strategy != "none" and how.precision == "mixed_float16":

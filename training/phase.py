@@ -5,12 +5,12 @@ on is in its State, and the State is what a checkpoint holds.
 """
 
 import math
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from serving.errors import BadInput
-from training import checkpoints
+from training import checkpoints, placement
 from training.batches import Batches
 from training.checkpoints import Checkpoints, State
 from training.event_log import EventLog
@@ -85,7 +85,8 @@ def _epoch(course: Course, learner: Learner, epoch: int, advance: Advance) -> di
     rate = 0.0
     for step, (inputs, labels) in enumerate(course.learn):
         rate = rate_at(epoch * steps + step, course.how, steps)
-        loss, closeness = learner.learn(inputs, labels, rate)
+        with _placement(course, epoch + step):
+            loss, closeness = learner.learn(inputs, labels, rate)
         if not math.isfinite(loss):
             raise BadInput(f"the loss in epoch {epoch + 1} is not a number any more: lower the learning rate")
         total, close, seen = total + loss * len(labels), close + closeness, seen + len(labels)
@@ -101,6 +102,12 @@ def _epoch(course: Course, learner: Learner, epoch: int, advance: Advance) -> di
         f"val_{course.measure}": near,
         "learning_rate": rate,
     }
+
+
+def _placement(course: Course, steps_before: int) -> AbstractContextManager[None]:
+    """Of the very first step alone."""
+    wanted = course.how.log_devices and course.folder and course.writes and not steps_before
+    return placement.logged(course.folder / f"devices-{course.name}.txt") if wanted and course.folder else nullcontext()
 
 
 def _take(state: State, measures: dict[str, float], how: Learning, learner: Learner) -> None:

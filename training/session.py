@@ -1,21 +1,18 @@
 """One training session: a recipe and its data go in, a published version comes out.
 
-    datasets -> recipe.build -> fit -> recipe.finish -> assessment -> export
+    datasets -> fitting (build, fit, finish) -> assessment -> report -> export
 
 `__main__.py` asks for it and prints what comes back; `run_folder.py` keeps what a report needs.
 """
 
+import shutil
 import time
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import keras
-import numpy as np
-
 from serving import repository
-from serving.card import Dataset, ModelCard, Quality
-from serving.errors import BadInput
+from serving.card import Dataset, ImageInput, Quality
+from serving.errors import FailedPrecondition
 from training import (
     assessment,
     contest,
@@ -23,45 +20,25 @@ from training import (
     evidence,
     export,
     fit,
+    fitting,
+    learning,
     parity,
-    quality,
     quantized,
     regression,
     report,
 )
 from training.assessment import Assessment
-from training.datasets import SourceChoice
 from training.export import Candidate, Published
+from training.interruption import Stopped
+from training.learning import settings_of
+from training.order import Order as Order  # callers take it from here, with `train`
+from training.order import options_of, to_json
 from training.phase import Phase
 from training.prepared_cache import PreparedData
 from training.progress import Progress
-from training.recipe import BuildContext, Recipe
 from training.run_folder import RunFolder
 from training.sources import Source
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What the caller wants trained, and how."""
-
-    recipe: Recipe
-    choice: SourceChoice = field(default_factory=SourceChoice)
-    name: str = ""
-    """Of the published model; empty: the recipe's."""
-    seed: int = 0
-    backbone_weights: str = ""
-    """Empty: the recipe's."""
-    models: Path = Path("models")
-    cache: Path = Path("data-cache")
-    runs: Path = Path("runs")
-    others: Path | None = None
-    """A folder of photos of other things, to measure the anomaly score on."""
-    force: bool = False
-    """Publish also what is worse than the version that serves now."""
-    int8: bool = False
-    """Make, measure and judge an int8 form as well."""
-    trial: bool = False
-    """Train and export, but publish nothing."""
+from training.strategies import Strategy, open_strategy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,33 +55,34 @@ class Outcome:
     folder: RunFolder
 
 
-def train(order: Order, progress: Progress) -> Outcome:
+def train(order: Order, progress: Progress, folder: RunFolder | None = None) -> Outcome:
     """Train, measure, export and publish.
 
+    Args:
+        order: what to train, and how.
+        progress: where to show it.
+        folder: of a run that goes on; None begins one.
+
     Raises:
-        ServingError: the data, the weights or the result will not do; nothing is published.
+        ServingError: the data, the options, the weights or the result will not do; nothing is published.
+        Stopped: someone asked to stop while it learned; `resume` goes on.
         OSError: no space or no permission; nothing is published.
     """
     started = time.monotonic()
-    repository.check_name(order.name or order.recipe.name)  # before the work, not after it
-    if order.int8:
-        quantized.check(order.recipe.input, order.recipe.name)
-    source = datasets.open_source(order.recipe.source, order.choice)
-    recipe = replace(order.recipe, input=datasets.input_of(order.recipe.input, source))
-    order = replace(order, recipe=recipe)
-    data = _load(recipe, source, order, progress)
-    folder = _begin(order, data, source)
-    model, run = _fitted(order, data, folder, progress)
+    order, strategy, source, data = _prepared(order, progress)
+    folder = _begun(order, data, source, folder)
+    model, run = _fitted(order, data, progress, strategy, folder)
     judged = _judged(order, model, data, source, folder, progress)
     progress.say(f"Report: {report.write(folder)}")
     progress.say("Exporting, loading back and comparing with Keras")
-    details = _training_facts(order, run, time.monotonic() - started) | _baseline(order, data, progress)
+    details = _training_facts(order, run, time.monotonic() - started) | fitting.baseline(order, data, progress)
     candidate = _candidate(order, judged, data, source, details)
     gate = contest.gate_of(order.models, data, source, order.cache, progress)
     published = export.publish(candidate, order.models, trial=order.trial, gate=gate, force=order.force)
     folder.update(
         status="done", published=str(published.folder.resolve()) if published.folder else None, gate=published.card.gate
     )
+    shutil.rmtree(folder.checkpoints, ignore_errors=True)
     return Outcome(
         published=published,
         model=judged.model,
@@ -115,47 +93,77 @@ def train(order: Order, progress: Progress) -> Outcome:
     )
 
 
-def _begin(order: Order, data: PreparedData, source: Source) -> RunFolder:
-    """The folder of the run, with all that is known before it learns."""
-    name = order.name or order.recipe.name
-    folder = RunFolder.create(order.runs, name, order.seed)
+def assist(order: Order, progress: Progress, folder: RunFolder | None = None) -> None:
+    """Learn as one of several workers; the chief alone measures, exports and publishes.
+
+    Args:
+        order: the same that the chief has.
+        progress: where to show it.
+        folder: of a run that goes on, where this process can read it; the chief writes it.
+
+    Raises:
+        ServingError, Stopped, OSError: as `train`.
+    """
+    order, strategy, _, data = _prepared(order, progress)
+    fitting.fitted(order, data, progress, strategy, folder)
+
+
+def _prepared(order: Order, progress: Progress) -> tuple[Order, Strategy, Source, PreparedData]:
+    """What can be refused before the work is refused here; then the devices and the data are there."""
+    recipe = order.recipe
+    repository.check_name(order.model_name)
+    settings_of(recipe.name, recipe, dict(recipe.settings))
+    learning.check(recipe.name, recipe, pictures=isinstance(recipe.input, ImageInput))
+    source = datasets.open_source(recipe.source, order.choice)
+    strategy = open_strategy(recipe.strategy)
+    recipe = replace(recipe, input=datasets.input_of(recipe.input, source))
+    data = datasets.load(
+        source, recipe.input, network=recipe.name, labels=recipe.labels, cache=order.cache, progress=progress
+    )
+    return replace(order, recipe=recipe), strategy, source, data
+
+
+def _begun(order: Order, data: PreparedData, source: Source, folder: RunFolder | None) -> RunFolder:
+    """The folder of the run, with all that is known before it learns.
+
+    Raises:
+        FailedPrecondition: it was to go on and is done, or its data is not what it was.
+    """
+    prepared = str(data.folder.resolve())
+    before = folder.read() if folder else {"status": "new", "prepared": prepared}
+    if folder and before["status"] == "done":
+        raise FailedPrecondition(f"{folder.path} is done, there is nothing to go on with")
+    if before["prepared"] != prepared:
+        raise FailedPrecondition("the data or its preparation changed since the run began: train anew")
+    folder = folder or RunFolder.create(order.runs, order.model_name, order.seed)
     folder.update(
-        name=name,
+        name=order.model_name,
         recipe=order.recipe.name,
         seed=order.seed,
         status="running",
+        order=to_json(order),
+        options=options_of(order.recipe),
         labels=list(data.labels),
         dataset=asdict(describe(data, source)),
-        prepared=str(data.folder.resolve()),
+        prepared=prepared,
         settings=dict(order.recipe.settings),
     )
     return folder
 
 
-def _fitted(order: Order, data: PreparedData, folder: RunFolder, progress: Progress) -> tuple[Any, fit.Run]:
-    """The model after all phases of learning, and what they came to."""
-    recipe = order.recipe
-    keras.utils.set_random_seed(order.seed)
-    model = recipe.build(_context(order, data))
-    check_outputs(model, data.labels, recipe.name)
-    run = fit.Run(recipe=recipe, data=data, seed=order.seed, cache=order.cache, progress=progress)
-    fit.fit(model, run)
+def _fitted(
+    order: Order, data: PreparedData, progress: Progress, strategy: Strategy, folder: RunFolder
+) -> tuple[Any, fit.Run]:
+    """The fitted model; what ends it early says how to go on."""
+    try:
+        model, run = fitting.fitted(order, data, progress, strategy, folder)
+    except (Stopped, KeyboardInterrupt, OSError) as error:
+        error.add_note(f"to go on: python -m training resume {folder.path}")
+        if not isinstance(error, OSError):
+            folder.update(status="stopped")
+        raise
     folder.update(phases=[asdict(phase) for phase in run.phases])
-    return (recipe.finish(model) if recipe.finish else model), run
-
-
-def _baseline(order: Order, data: PreparedData, progress: Progress) -> dict[str, Any]:
-    """What a simpler network comes to on the validation split, for the card; nothing where the recipe names none."""
-    recipe = order.recipe
-    if recipe.baseline is None:
-        return {}
-    keras.utils.set_random_seed(order.seed)
-    model = recipe.baseline(_context(order, data))
-    run = fit.Run(recipe=recipe, data=data, seed=order.seed, cache=order.cache, progress=progress)
-    fit.fit(model, run)
-    name = (recipe.baseline.__doc__ or recipe.baseline.__name__).strip().rstrip(".")
-    last = {key: round(values[-1], 5) for key, values in run.phases[-1].epochs.items() if key.startswith("val_")}
-    return {"baseline": {"name": name, "parameters": model.count_params(), **last}}
+    return model, run
 
 
 def _judged(
@@ -172,53 +180,18 @@ def _judged(
     return judged
 
 
-def _load(recipe: Recipe, source: Source, order: Order, progress: Progress) -> PreparedData:
-    return datasets.load(
-        source, recipe.input, network=recipe.name, labels=recipe.labels, cache=order.cache, progress=progress
-    )
-
-
-def _context(order: Order, data: PreparedData) -> BuildContext:
-    return BuildContext(
-        input=order.recipe.input,
-        labels=data.labels,
-        train=data.train,
-        seed=order.seed,
-        backbone_weights=order.backbone_weights or order.recipe.backbone_weights,
-        settings=order.recipe.settings,
-        cache_dir=order.cache,
-    )
-
-
-def check_outputs(model: Any, labels: tuple[str, ...], name: str) -> None:
-    """Refuse a network whose outputs are not one per label.
-
-    Raises:
-        BadInput: names the first label without an output, or says how many outputs are left over.
-    """
-    outputs = model.output_shape[-1]
-    if not labels and outputs == 1:
-        return
-    if outputs < len(labels):
-        raise BadInput(f"the label {labels[outputs]!r} has no output: {name} has {outputs} for {len(labels)} labels")
-    if outputs > len(labels):
-        raise BadInput(f"{name} has {outputs} outputs for {len(labels)} labels: the last label is {labels[-1]!r}")
-
-
 def _training_facts(order: Order, run: fit.Run, seconds: float) -> dict[str, Any]:
     """How the version came to be, as JSON values, for its card."""
     recipe = order.recipe
-    chosen = ("optimizer", "learning_rate", "schedule", "weight_decay", "label_smoothing", "epochs", "batch_size")
-    weights = order.backbone_weights or recipe.backbone_weights
     return {
         "recipe": recipe.name,
         "seed": order.seed,
-        **{name: getattr(recipe, name) for name in chosen},
-        "settings": dict(recipe.settings),
-        "backbone_weights": Path(weights).name,
+        **options_of(recipe),
+        "settings": settings_of(recipe.name, recipe, dict(recipe.settings)),
+        "backbone_weights": fitting.weights_name(order),
         "phases": [
             {"name": phase.name, "kept": phase.kept, "epochs": len(phase.epochs["loss"])}
-            | {name: round(values[-1], 5) for name, values in phase.epochs.items()}
+            | {name: float(f"{values[-1]:.5g}") for name, values in phase.epochs.items()}
             for phase in run.phases
         ],
         "seconds": round(seconds, 1),
@@ -252,42 +225,3 @@ def describe(data: PreparedData, source: Source) -> Dataset:
     """The data set, for a card."""
     sizes = {"train": len(data.train), "validation": len(data.validation), "test": len(data.test)}
     return Dataset(name=source.dataset, source=source.kind, sha256=data.sha256, **sizes)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Question:
-    """Which published version to measure again, on which data."""
-
-    name: str
-    version: int | None = None
-    """None: the newest."""
-    recipe: Recipe | None = None
-    """The one it came from, for its source; None where the version was imported."""
-    choice: SourceChoice = field(default_factory=SourceChoice)
-    models: Path = Path("models")
-    cache: Path = Path("data-cache")
-
-
-def evaluate(question: Question, progress: Progress) -> ModelCard:
-    """The card of a published version as measured now on the test split, answered by the code that serves it.
-
-    Raises:
-        ServingError: no such version, or the data will not do.
-    """
-    folder, card = contest.find_card(question.models, question.name, question.version)
-    spec = question.recipe.source if question.recipe else datasets.unknown_source(card.dataset.name)
-    source = datasets.open_source(spec, question.choice)
-    labels = tuple(sorted(card.labels))  # as data has them; an imported model may have another order
-    data = datasets.load(source, card.input, network=card.name, labels=labels, cache=question.cache, progress=progress)
-    with progress.steps("Testing", len(data.test)) as advance:
-        answers = parity.serve(folder, fit.batches_of(data.test, card.input), card)
-        advance(len(data.test))
-    if not card.labels:
-        return replace(card, regression=regression.measure(answers, data.test.labels))
-    places = np.array([card.labels.index(label) for label in data.labels], np.int32)
-    return replace(card, quality=quality.measure(answers, places[data.test.labels]))
-
-
-def with_epochs(recipe: Recipe, epochs: int | None) -> Recipe:
-    """The recipe with another number of epochs, if one is given."""
-    return recipe if epochs is None else replace(recipe, epochs=epochs)

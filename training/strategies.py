@@ -49,6 +49,15 @@ def open_strategy(kind: StrategyKind) -> Strategy:
     return _OPEN[kind]()
 
 
+def is_chief(kind: StrategyKind) -> bool:
+    """Whether this process writes and publishes; known before the others are there.
+
+    Raises:
+        BadInput: as `open_strategy`.
+    """
+    return kind != "multi-worker" or _own_index(os.environ.get("TF_CONFIG", "")) == 0
+
+
 def _one() -> Strategy:
     return Strategy(tf.distribute.get_strategy())
 

@@ -1,6 +1,6 @@
 """Answers of models trained on real photos and reviews: what Keras says of every test example."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class Answered:
 
 def trained(name: str, choice: SourceChoice, weights: str, epochs: int, folder: Path) -> Answered:
     """Train and publish one recipe, briefly, and ask the Keras model about its whole test split."""
-    recipe = session.with_epochs(recipes.find(name), epochs)
+    recipe = replace(recipes.find(name), epochs=epochs)
     quiet = Progress(visible=False)
     order = session.Order(
         recipe=recipe,

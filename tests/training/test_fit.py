@@ -10,7 +10,7 @@ import keras
 
 from serving.card import ImageInput, TextInput
 from serving.errors import BadInput, ServingError
-from training import backbones, features, fit, session
+from training import backbones, features, fit, fitting
 from training.batches import Batches, augmented
 from training.class_folders import ClassFolders
 from training.prepared_cache import PreparedData, prepared
@@ -168,4 +168,4 @@ def test_a_network_with_too_few_outputs_is_refused_by_the_name_of_the_label(data
     model = build_tiny(context(data, ImageInput(height=24, width=24), cache, "none"))
 
     with pytest.raises(ServingError, match=r"'square' has no output: tiny has 2 for 3 labels"):
-        session.check_outputs(model, ("circle", "star", "square"), "tiny")
+        fitting.check_outputs(model, ("circle", "star", "square"), "tiny")

@@ -1,0 +1,34 @@
+"""What training commands print on stdout when they are done: figures, the gate's findings, where the version lies."""
+
+import click
+from rich.console import Console
+
+from serving.card import ModelCard
+from training import tables, version_commands
+from training.export import Published
+
+
+def show(card: ModelCard) -> None:
+    """What was measured, as tables."""
+    console = Console()
+    if card.quality is not None:
+        for table in tables.of_quality(card):
+            console.print(table)
+    if card.regression is not None:
+        console.print(tables.of_regression(card))
+    console.print(tables.of_parity(card))
+
+
+def report(published: Published) -> None:
+    """What came of an export: its figures, what the gate said, and where it lies."""
+    show(published.card)
+    console = Console(highlight=False, soft_wrap=True)
+    for remark in published.remarks:
+        console.print(remark, markup=False)
+    if published.verdict is not None:
+        version_commands.show(published.verdict)
+    if published.refused:
+        click.echo("Error: this version is worse than the one that serves; --force publishes it all the same", err=True)
+        click.echo(f"Kept back {published.folder}" if published.folder else "Not published")
+    else:
+        click.echo(f"Published {published.folder}" if published.folder else "Not published, as asked")
