@@ -18,6 +18,8 @@ ALLOWED: dict[str, set[str]] = {
     "serving.errors": set(),
     "serving.signals": set(),
     "serving.healthcheck": set(),
+    "serving.store": FLOOR | {"serving.card", "serving.repository"},
+    "serving.tensorflow_serving_files": FLOOR | {"serving.wire"},
     "serving.card": FLOOR,
     "serving.repository": FLOOR | {"serving.card"},
     "serving.preprocess": FLOOR | {"serving.card"},
