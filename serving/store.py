@@ -47,12 +47,12 @@ def opened(url: str) -> ObjectStore:
     Raises:
         BadInput: no such kind of address, or settings that do not fit it.
     """
+    if url.partition("://")[0] not in {"s3", "gs", "file"}:
+        raise BadInput(f"{url} is no bucket: want s3://BUCKET/PATH, gs://BUCKET/PATH or file:///FOLDER")
     try:
         return from_url(url)
     except (BaseError, ValueError) as error:
-        raise BadInput(
-            f"{url} cannot be opened: {error}; use s3://BUCKET/PATH, gs://BUCKET/PATH or az://..."
-        ) from error
+        raise BadInput(f"{url} cannot be opened: {_short(error)}") from error
 
 
 def offered(paths: Iterable[str]) -> dict[str, Offered]:
@@ -189,7 +189,7 @@ def _short(error: Exception) -> str:
 
 
 @click.command()
-@click.option("--from", "address", envvar="MODELS_FROM", required=True, help="s3://BUCKET/PATH, gs://... or az://...")
+@click.option("--from", "address", envvar="MODELS_FROM", required=True, help="s3://BUCKET/PATH or gs://BUCKET/PATH.")
 @click.option("--to", "folder", required=True, type=click.Path(path_type=Path), help="Models folder.")
 @click.option("--keep", default=2, show_default=True, type=click.IntRange(1), help="Newest versions of each model.")
 @click.option("--every", default=0.0, help="Look again after so many seconds; 0: only once.")
