@@ -6,8 +6,10 @@ Never what was sent or answered: no body, no query, no header but the request id
 import contextlib
 import sys
 from collections import deque
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from threading import Event, Thread
+from time import time
 from typing import BinaryIO
 
 import orjson
@@ -21,7 +23,7 @@ CLOSE_S = 2.0
 
 
 class AccessLog:
-    """Takes lines from the event loop and writes them from a thread, so that a slow reader holds up nobody.
+    """Takes answers from the event loop and writes of them in a thread, so that a slow reader holds up nobody.
 
     Lines beyond MOST_LINES are dropped and counted; a reader that has gone away ends the log, not the gateway.
     """
@@ -29,7 +31,7 @@ class AccessLog:
     def __init__(self, stream: BinaryIO | None = None) -> None:
         self.dropped = 0
         self._stream = stream or sys.stdout.buffer
-        self._lines: deque[bytes] = deque()
+        self._lines: deque[tuple[float, Exchange, int]] = deque()
         self._over = Event()
         self._thread = Thread(target=self._write_on, name="gateway-log", daemon=True)
         self._thread.start()
@@ -39,7 +41,7 @@ class AccessLog:
         if len(self._lines) >= MOST_LINES or not self._thread.is_alive():
             self.dropped += 1
             return
-        self._lines.append(orjson.dumps(line(exchange, status), option=orjson.OPT_APPEND_NEWLINE))
+        self._lines.append((time(), exchange, status))
 
     def close(self) -> None:
         """Write what there is, for CLOSE_S at most."""
@@ -54,14 +56,19 @@ class AccessLog:
 
     def _flush(self) -> None:
         if self._lines:
-            self._stream.write(b"".join(self._lines.popleft() for _ in range(len(self._lines))))
+            self._stream.write(b"".join(self._taken()))
             self._stream.flush()
 
+    def _taken(self) -> Iterator[bytes]:
+        for _ in range(len(self._lines)):
+            ended, exchange, status = self._lines.popleft()
+            yield orjson.dumps(line(exchange, status, ended), option=orjson.OPT_APPEND_NEWLINE)
 
-def line(exchange: Exchange, status: int) -> dict[str, object]:
-    """What is said of a request."""
+
+def line(exchange: Exchange, status: int, ended: float) -> dict[str, object]:
+    """What is said of a request whose answer was sent at `ended`, in seconds since 1970."""
     return {
-        "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+        "time": datetime.fromtimestamp(ended, UTC).isoformat(timespec="milliseconds"),
         "request_id": exchange.request_id,
         "trace_id": exchange.trace_id,
         "route": exchange.route,

@@ -38,6 +38,8 @@ class Exchange:
     parent: str = ""
     """The caller's span, 16 hexadecimal digits, if there is one."""
     arrived: float = field(default_factory=monotonic)
+    ended: float = 0.0
+    """When the answer was sent; 0 until then."""
     deadline: float = math.inf
     route: str = "other"
     """One of a closed list: classify, models, model, rest, health, metrics, page, other."""
@@ -72,8 +74,8 @@ class Exchange:
         return self.traceparent[3:35]
 
     def total_s(self) -> float:
-        """Since the head of the request was read."""
-        return monotonic() - self.arrived
+        """Since the head of the request was read, until the answer was sent."""
+        return (self.ended or monotonic()) - self.arrived
 
 
 def identify(exchange: Exchange, header: Mapping[str, str]) -> None:

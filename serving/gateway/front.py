@@ -92,6 +92,7 @@ class Front:
         self._finished(exchange, status)
         for act in exchange.afterwards:
             act()
+        exchange.afterwards.clear()  # they hold the answer, and the exchange is kept until it is counted
 
     async def _answer(self, scope: Scope, header: dict[str, str], receive: Receive, exchange: Exchange) -> Reply:
         raw_path = scope["raw_path"].decode("latin-1")

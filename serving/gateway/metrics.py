@@ -4,7 +4,9 @@ Label values come from closed lists only: models, versions and labels that were 
 codes of `serving/errors.py`, routes and kinds of `exchange.py`. Nothing of a request is kept.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -24,6 +26,8 @@ STAGES = ("read", "queue", "decode", "predict", "encode", "total")
 SHARES = tuple(step / 10 for step in range(1, 11))
 SIDES = (32, 64, 128, 256, 512, 1024, 2048)
 KILOBYTES = (1e3, 4e3, 16e3, 64e3, 256e3, 1e6, 4e6, 16e6)
+AT_ONCE = 64
+"""Answers are counted so many at once, with everything that takes in the caches, or when the page is read."""
 MOST_VERSIONS = 100
 """Versions whose series are kept; those of the version not heard of for longest go first."""
 
@@ -99,6 +103,9 @@ class GatewayMetrics:
         sure = "Mean first probability on the card's test split."
         self._reference_confidence = self._level("gateway_reference_confidence", sure, version)
         self._available = self._level("gateway_model_available", "1 while a version of it answers.", ["model"])
+        self._longest = spread("gateway_picture_side_pixels", "Longer side of pictures as they came.", version, SIDES)
+        self._ended: deque[tuple[Exchange, int]] = deque()
+        self._settling = Lock()
         self._seen: dict[tuple[str, str], None] = {}
         self._referred: set[tuple[str, str]] = set()
 
@@ -116,7 +123,17 @@ class GatewayMetrics:
         self.registry.register(_Watched(CounterMetricFamily if grows else GaugeMetricFamily, name, text, read))
 
     def finished(self, exchange: Exchange, status: int) -> None:
-        """Count one answer; `status` is HTTP's, 499 where the caller had gone."""
+        """Take in one answer; `status` is HTTP's, 499 where the caller had gone. Counted later, many at once."""
+        self._ended.append((exchange, status))
+        if len(self._ended) >= AT_ONCE:
+            self._settle()
+
+    def _settle(self) -> None:
+        with self._settling:
+            while self._ended:
+                self._count_in(*self._ended.popleft())
+
+    def _count_in(self, exchange: Exchange, status: int) -> None:
         model, version = exchange.model, str(exchange.version or "")
         if model:
             self._remember(model, version)
@@ -167,11 +184,13 @@ class GatewayMetrics:
         for model in self._available.firsts() - available.keys():
             self._available.forget(model)
 
-    def pictured(self, card: ModelCard, model: str, pixels: NDArray[np.uint8]) -> None:
-        """Take in how bright pictures are; every eighth pixel each way is enough."""
-        brightness = self._brightness.of(model, str(card.version))
-        for picture in pixels[:, ::8, ::8]:
-            brightness.observe(float(picture.mean()) / 255)
+    def pictured(self, card: ModelCard, model: str, pixels: NDArray[np.uint8], sides: Sequence[int]) -> None:
+        """Take in how bright pictures are (every eighth pixel each way is enough) and how large they came."""
+        version = str(card.version)
+        brightness, longest = self._brightness.of(model, version), self._longest.of(model, version)
+        for mean, side in zip(pixels[:, ::8, ::8].mean((1, 2, 3)).tolist(), sides, strict=True):
+            brightness.observe(mean / 255)
+            longest.observe(side)
 
     def shadowed(self, model: str, version: str, outcome: str, items: int) -> None:
         """Count what became of copies: agreed, disagreed, failed or dropped."""
@@ -185,6 +204,7 @@ class GatewayMetrics:
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """The page and its content type; with exemplars for whoever accepts OpenMetrics."""
+        self._settle()
         encode, content_type = choose_encoder(accept)
         return encode(self.registry), content_type
 
@@ -197,7 +217,7 @@ class GatewayMetrics:
             del self._seen[oldest]
             for family in (self._requests, self._stages, self._items, self._labels, self._confidence):
                 family.forget(*oldest)
-            for family in (self._anomalies, self._brightness, self._shadowed):
+            for family in (self._anomalies, self._brightness, self._longest, self._shadowed):
                 family.forget(*oldest)
             for reference in (self._reference_labels, self._reference_confidence):
                 reference.forget(*oldest)

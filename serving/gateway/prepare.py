@@ -18,6 +18,7 @@ from serving.errors import BadInput, DeadlineExceeded, ServingError, TooMuchToPr
 from serving.gateway.bodies import Item
 from serving.gateway.problems import BadItem
 from serving.preprocess.image import to_pixels
+from serving.preprocess.picture_kinds import open_picture
 from serving.preprocess.table import to_row
 from serving.preprocess.text import to_ids
 
@@ -33,6 +34,8 @@ class Prepared:
     rows: list[int]
     """Which item each row of the batch is."""
     failures: dict[int, ServingError] = field(default_factory=dict)
+    sides: list[int] = field(default_factory=list)
+    """Pixels of the longer side of every good picture, as it came."""
 
 
 def prepare(items: Sequence[Item], card: ModelCard, deadline: float, *, partial: bool) -> Prepared:
@@ -58,7 +61,7 @@ def prepare(items: Sequence[Item], card: ModelCard, deadline: float, *, partial:
         if monotonic() >= deadline:
             raise DeadlineExceeded("the time for this request was over before it was prepared", retry_after_s=1)
         try:
-            ready.append(_prepared(item, card))
+            ready.append(_prepared(item, card, found))
             found.rows.append(index)
         except BadInput as error:
             found.failures[index] = error
@@ -69,10 +72,13 @@ def prepare(items: Sequence[Item], card: ModelCard, deadline: float, *, partial:
     return found
 
 
-def _prepared(item: Item, card: ModelCard) -> Any:
+def _prepared(item: Item, card: ModelCard, found: Prepared) -> Any:
     if isinstance(card.input, ImageInput):
         assert isinstance(item, bytes)
-        return to_pixels(item, card.input)
+        picture = open_picture(item)
+        pixels = to_pixels(picture, card.input)
+        found.sides.append(max(picture.width, picture.height))
+        return pixels
     if isinstance(card.input, TableInput):
         assert isinstance(item, dict | list)
         return to_row(item, card.input)

@@ -36,7 +36,7 @@ def classify_items(model: str) -> Response:
     if ranked:
         own.metrics.predicted(answer.card, model, ranked)
     if (pixels := answer.prepared.inputs.get("image")) is not None:
-        own.metrics.pictured(answer.card, model, pixels)
+        own.metrics.pictured(answer.card, model, pixels, answer.prepared.sides)
     if (rule := own.routing.rule(model)) is not None:
         current.afterwards.append(partial(own.shadow.offer, rule, model, answer))
     if own.sampler is not None and ranked:

@@ -175,6 +175,7 @@ class Gateway:
         )
 
     def _finished(self, exchange: Exchange, status: int) -> None:
+        exchange.ended = monotonic()
         self.services.metrics.finished(exchange, status)
         if self._log is not None:
             self._log.write(exchange, status)

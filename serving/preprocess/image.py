@@ -43,11 +43,12 @@ _SIDEWAYS = 5
 """From this EXIF orientation on, rows and columns change places."""
 
 
-def to_pixels(data: bytes | memoryview, spec: ImageInput) -> NDArray[Any]:
+def to_pixels(data: bytes | memoryview | PictureFile, spec: ImageInput) -> NDArray[Any]:
     """Decode one picture into the pixels that the model expects.
 
     Args:
-        data: a whole JPEG, PNG, WebP or GIF file; of an animation the first frame counts.
+        data: a whole JPEG, PNG, WebP or GIF file, or what `open_picture` made of it; of an animation the first
+            frame counts.
         spec: rows, columns and channels of the result, and the pixel cap; from the model's card.
 
     Returns:
@@ -61,8 +62,7 @@ def to_pixels(data: bytes | memoryview, spec: ImageInput) -> NDArray[Any]:
 
     Source: tests/preprocess/test_image.py holds it to golden pixels.
     """
-    whole = data if isinstance(data, bytes) else bytes(data)
-    picture = open_picture(whole)
+    picture = data if isinstance(data, PictureFile) else open_picture(data if isinstance(data, bytes) else bytes(data))
     if picture.pixels > spec.max_pixels:
         raise TooMuchToProcess(
             f"the picture has {picture.width}x{picture.height} pixels and at most {spec.max_pixels:,} are taken"
