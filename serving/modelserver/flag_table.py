@@ -108,7 +108,7 @@ class Flags:
         0, "Bytes that the bodies of all REST requests may take together. 0: a quarter of the memory."
     )
     rest_api_most_connections: int = _flag(
-        0, "Open REST connections; more are answered 503. 0: half of the limit of open files, 8192 at most."
+        0, "Open REST connections; more are answered 503. 0: three eighths of the limit of open files, 8192 at most."
     )
     streams: int = _flag(0, "Runs computed side by side. 0: from the machine.")
     threads: int = _flag(0, "Threads that compute. 0: from the machine.")

@@ -22,6 +22,7 @@ from google.protobuf.message import DecodeError, EncodeError, Message
 
 from serving.errors import BadInput, Code, OutOfRange, Overloaded, ServingError, Unavailable
 from serving.modelserver.call_threads import CallThreads, are_short
+from serving.modelserver.rest_limits import most_connections
 from serving.modelserver.server_config import Tls
 
 log = logging.getLogger(__name__)
@@ -186,6 +187,7 @@ def _arguments(options: GrpcOptions) -> list[tuple[str, Any]]:
         ("grpc.max_receive_message_length", _MOST_MESSAGE_BYTES),
         ("grpc.max_send_message_length", _MOST_MESSAGE_BYTES),
         ("grpc.so_reuseport", 0),  # a second server on this port is a mistake to be told, not a share of the calls
+        ("grpc.max_allowed_incoming_connections", most_connections()),  # more are hung up on
         *options.arguments,
     ]
 

@@ -37,7 +37,7 @@ class RestLimits:
     most_buffered_bytes: int = 0
     """Bodies of all requests together; 0: a quarter of the memory."""
     most_connections: int = 0
-    """0: half of what the limit of open files allows, 8192 at most."""
+    """0: three eighths of the limit of open files, 8192 at most."""
 
 
 class Ledger:
@@ -107,7 +107,7 @@ class GuestBook:
     """The open connections, the unused ones in the order in which they fell idle. For the event loop alone."""
 
     def __init__(self, most: int = 0) -> None:
-        self.most = most or _most_connections()
+        self.most = most or most_connections()
         self.here = 0
         self._idle: OrderedDict[Hashable, None] = OrderedDict()
 
@@ -152,8 +152,9 @@ def memory_bytes(root: Path = _CGROUP) -> int:
     return min(sizes)
 
 
-def _most_connections() -> int:
+def most_connections() -> int:
+    """For each door: three eighths of the files that may be open, so that models can still be read."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if files == resource.RLIM_INFINITY:
         return _MOST_CONNECTIONS
-    return max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, files // 2))
+    return max(_FEWEST_CONNECTIONS, min(_MOST_CONNECTIONS, files * 3 // 8))

@@ -71,6 +71,11 @@ class RestServer:
             self._started.set_result(None)
         await serving
 
+    @property
+    def connections(self) -> int:
+        """Open ones."""
+        return len(self._uvicorn.server_state.connections)
+
     def stop(self) -> None:
         """Take no new connections, let the requests under way end, close."""
         self._uvicorn.should_exit = True

@@ -72,7 +72,7 @@ class ServerConfig:
     most_buffered_bytes: int = 0
     """Bodies of all REST requests together; 0: a quarter of the memory."""
     most_connections: int = 0
-    """Open REST connections; 0: half of what the limit of open files allows, 8192 at most."""
+    """Open REST connections; 0: three eighths of the limit of open files, 8192 at most."""
     monitoring_path: str | None = None
     """Where the original's Prometheus page is, if anywhere; ours is always at /metrics."""
 

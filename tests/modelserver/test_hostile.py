@@ -2,6 +2,7 @@
 
 import contextlib
 import random
+import resource
 import socket
 import struct
 import threading
@@ -11,6 +12,7 @@ from typing import Any
 import grpc as grpc_library
 import pytest
 
+from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
 from serving.modelserver.server import ModelServer
 from tests.modelserver.asking import Grpc, Rest, grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import ASLEEP
@@ -64,9 +66,26 @@ def test_slow_senders_are_told_off_and_others_are_served(
     others_are_served(stand_in_server)
 
 
-def test_a_thousand_idle_connections_harm_nobody(stand_in_server: ModelServer) -> None:
-    with connections(stand_in_server.rest_port, 1000), connections(stand_in_server.grpc_port, 500):
+def test_thousands_of_idle_connections_harm_nobody(stand_in_server: ModelServer) -> None:
+    """As many as the limit of open files allows, both ends being in this process."""
+    count = min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 6)
+    with connections(stand_in_server.rest_port, count), connections(stand_in_server.grpc_port, count // 2):
         others_are_served(stand_in_server)
+
+
+def test_more_grpc_connections_than_files_allow_are_hung_up_on(stand_in_server: ModelServer) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limit[1]))
+    try:
+        few = GrpcServer(GrpcOptions(address="127.0.0.1", port=0), {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    with connections(few.port, 1024 * 3 // 8) as allowed, connections(few.port, 20) as beyond:
+        for connection in beyond:
+            assert answer_of(connection) == b""
+        assert allowed[0].recv(9)
+    few.stop(0)
+    others_are_served(stand_in_server)
 
 
 @pytest.mark.parametrize(
