@@ -12,32 +12,16 @@ from typing import Any
 import click
 
 from serving.errors import ServingError
-from serving.gateway.config import GatewayConfig, parse
+from serving.gateway.config import GatewayConfig, meanings, parse
 from serving.gateway.remote import RemoteUpstream
 from serving.gateway.server import Gateway
 
-_PURPOSE = {
-    "host": "Address to listen on.",
-    "port": "Port to listen on; 0 lets the system choose.",
-    "upstream": "gRPC address of the model server, such as dns:///models:8500.",
-    "upstream_rest": "REST address of the model server, as http://models:8501; hands its REST paths on.",
-    "upstream_ca": "PEM file of the model server's certificate authority; speaks TLS if given.",
-    "routing": "TOML file of canary and shadow rules.",
-    "models": "Models that must be ready, separated by commas.",
-    "default_timeout_s": "Longest a request may take, unless X-Request-Timeout says otherwise.",
-    "sample_folder": "Folder to keep some requests in for labelling; none are kept without it.",
-    "trace_endpoint": "URL of an OpenTelemetry collector, such as http://HOST:4318/v1/traces; none without it.",
-    "api_keys": "File of API keys; without one everybody may ask.",
-    "tls_certificate": "PEM certificate chain of this server.",
-    "tls_key": "PEM private key of that certificate.",
-}
-
 
 def _options(command: Any) -> Any:
+    said = meanings()
     for entry in reversed(fields(GatewayConfig)):
-        name = f"--{entry.name.replace('_', '-')}"
-        purpose = _PURPOSE.get(entry.name, "")
-        command = click.option(name, entry.name, metavar="VALUE", help=f"{purpose} [{entry.default}]")(command)
+        name, default = f"--{entry.name.replace('_', '-')}", "none" if entry.default in (None, ()) else entry.default
+        command = click.option(name, entry.name, metavar="VALUE", help=f"{said[entry.name]} [{default}]")(command)
     return command
 
 

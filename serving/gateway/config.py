@@ -4,6 +4,9 @@
 no other file reads either.
 """
 
+import ast
+import inspect
+import itertools
 import os
 import types
 from collections.abc import Mapping
@@ -148,6 +151,18 @@ def kinds() -> dict[str, Any]:
     """The type of every field, in order."""
     hints = get_type_hints(GatewayConfig)
     return {entry.name: hints[entry.name] for entry in fields(GatewayConfig)}
+
+
+def meanings() -> dict[str, str]:
+    """What every field is for, in order: the sentence under it."""
+    (whole,) = ast.parse(inspect.getsource(GatewayConfig)).body
+    assert isinstance(whole, ast.ClassDef)
+    found = {}
+    for entry, text in itertools.pairwise(whole.body):
+        match entry, text:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(sentence))):
+                found[name] = " ".join(sentence.split())
+    return found
 
 
 def parse(name: str, text: str) -> Any:
