@@ -6,7 +6,18 @@ from typing import Any
 
 import pytest
 
-from serving.card import CardError, Dataset, ImageInput, ModelCard, Parity, Quality, TextInput
+from serving.card import (
+    CardError,
+    Column,
+    Dataset,
+    ImageInput,
+    ModelCard,
+    Parity,
+    Quality,
+    RegressionQuality,
+    TableInput,
+    TextInput,
+)
 
 PICTURES = ModelCard(
     name="cats_vs_dogs",
@@ -28,7 +39,17 @@ PICTURES = ModelCard(
 TEXTS = replace(PICTURES, task="text_classification", input=TextInput(bits=22, orders=3, unique=True))
 
 
-@pytest.mark.parametrize("card", [PICTURES, TEXTS], ids=["pictures", "texts"])
+NUMBERS = replace(
+    PICTURES,
+    task="tabular",
+    labels=(),
+    input=TableInput(columns=(Column(name="rooms", low=1, high=9), Column(name="area", low=20.5, high=300))),
+    quality=None,
+    regression=RegressionQuality(examples=4, mae=0.5, rmse=0.7, r2=0.9),
+)
+
+
+@pytest.mark.parametrize("card", [PICTURES, TEXTS, NUMBERS], ids=["pictures", "texts", "numbers"])
 def test_a_card_survives_the_way_through_json(card: ModelCard) -> None:
     assert ModelCard.from_json(card.to_json()) == card
 
@@ -57,6 +78,9 @@ def test_a_newer_schema_is_refused_with_the_way_out() -> None:
         pytest.param(changed(input={"kind": "image", "height": 0, "width": 5}), id="no-rows"),
         pytest.param(changed(input={"kind": "image", "height": "x", "width": 5}), id="height-is-text"),
         pytest.param(changed(input={"kind": "text", "bits": 99}), id="hash-too-wide"),
+        pytest.param(changed(input={"kind": "table", "columns": [{"name": "a"}]}), id="column-without-range"),
+        pytest.param(changed(input={"kind": "table", "columns": [{"name": "", "low": 0, "high": 1}]}), id="no-name"),
+        pytest.param(changed(labels=[]), id="no-label"),
         pytest.param(changed(labels=["cat", "cat"]), id="label-twice"),
         pytest.param(changed(labels=["cat"]), id="one-label"),
         pytest.param(changed(labels=5), id="labels-a-number"),

@@ -117,7 +117,7 @@ def _npz(place: Path) -> Path | None:
 
 
 def _from_npz(path: Path) -> tuple[Split, Split]:
-    with np.load(path, allow_pickle=False) as held:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as held:
         parts = [held[name] for name in ("x_train", "y_train", "x_test", "y_test")]
     return split_of(*parts[:2]), split_of(*parts[2:])
 
