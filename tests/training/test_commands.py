@@ -55,7 +55,7 @@ def test_every_recipe_says_what_it_is_for_and_what_not(name: str) -> None:
     assert recipe.summary
     assert recipe.licence
     assert recipe.limits
-    assert (recipe.source.kind == "sample") == (name.startswith(("shapes_", "sample_")))
+    assert (recipe.source.kind == "sample") == (name.startswith(("shapes_", "sample_", "xor", "stock_")))
 
 
 def test_the_baseline_network_has_exactly_its_parameters(tmp_path: Path) -> None:
