@@ -23,30 +23,37 @@ _DIRECTIONS = 64
 class Detector:
     """What the score needs; all arrays float32.
 
-    With u the features at length 1, m a center and V the directions,
+    With u the features at length 1, V the directions, z = u V what lies along them and r = u - z V' the rest,
 
-        distance(u, m) = sum_k excess_k ((u - m) V)_k ** 2 + rest |u - m| ** 2
-        score(u)       = sqrt(min over centers of distance / F)
+        distance(u, c) = sum_k weights_k (z_k - z_ck) ** 2 + |r - r_c| ** 2        for the center c of a class
+        score(u)       = sqrt(scale min over c of distance(u, c))
 
-    so that an ordinary example scores about 1.
+    so that an ordinary example scores about 1. The rest is computed as a vector, not as a difference of
+    squares: so it holds in 16 bits as well.
     """
 
-    centers: NDArray[np.float32]
-    """[C, F], the mean of each class."""
     directions: NDArray[np.float32]
     """[F, K], orthonormal, those in which examples of one class vary most."""
-    excess: NDArray[np.float32]
-    """[K], 1 / variance along the direction, less `rest`; mostly negative."""
-    rest: float
-    """1 / mean variance along all other directions."""
+    weights: NDArray[np.float32]
+    """[K], mean variance along all other directions by the variance along this one; between 0 and 1."""
+    centers_along: NDArray[np.float32]
+    """[C, K], z of the mean of each class."""
+    centers_rest: NDArray[np.float32]
+    """[C, F], r of the mean of each class."""
+    scale: float
+    """1 / (F times the mean variance along all other directions)."""
 
     def score(self, features: NDArray[Any]) -> NDArray[np.float32]:
         """The scores, float32 [N], of features [N, F]."""
-        gaps = unit(features)[:, None, :] - self.centers[None]
-        along = gaps @ self.directions
-        distances = (along**2 * self.excess).sum(axis=2) + self.rest * (gaps**2).sum(axis=2)
-        scores: NDArray[np.float32] = np.sqrt(np.maximum(distances.min(axis=1), 0) / features.shape[1])
-        return scores.astype(np.float32)
+        rows = unit(features)
+        along = rows @ self.directions
+        rest = rows - along @ self.directions.T
+        nearest = np.full(len(rows), np.inf, np.float32)
+        for center_along, center_rest in zip(self.centers_along, self.centers_rest, strict=True):
+            gaps = ((along - center_along) ** 2 * self.weights).sum(axis=1)
+            nearest = np.minimum(nearest, gaps + ((rest - center_rest) ** 2).sum(axis=1))
+        scores: NDArray[np.float32] = np.sqrt(nearest * np.float32(self.scale))
+        return scores
 
 
 def unit(features: NDArray[Any]) -> NDArray[np.float32]:
@@ -80,9 +87,15 @@ def fit(features: NDArray[Any], labels: NDArray[Any]) -> Detector:
     variances, directions = np.linalg.eigh(gaps.T @ gaps / max(count - len(kinds), 1))
     kept = min(_DIRECTIONS, size // 2, count // 10)
     variances, directions = np.maximum(variances[::-1], 1e-12), directions[:, ::-1]
-    rest = 1 / float(variances[kept:].mean())
-    excess = 1 / variances[:kept] - rest
-    return Detector(centers, directions[:, :kept].astype(np.float32), excess.astype(np.float32), rest)
+    chosen, other = directions[:, :kept], float(variances[kept:].mean())
+    along = centers @ chosen
+    return Detector(
+        directions=chosen.astype(np.float32),
+        weights=(other / variances[:kept]).astype(np.float32),
+        centers_along=along.astype(np.float32),
+        centers_rest=(centers - along @ chosen.T).astype(np.float32),
+        scale=1 / (size * other),
+    )
 
 
 def threshold(scores: NDArray[Any]) -> float:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.card import ModelCard, Quality
+from serving.errors import FailedPrecondition, ServingError
 from serving.modelserver.runtimes.choice import load
 from serving.modelserver.runtimes.protocol import LoadedModel
 from training import fit, quality
@@ -23,6 +24,10 @@ _ROUNDS = 9
 _ROUND_S = 0.1
 """CPU seconds that a round of one version takes, about."""
 _ROWS = 8
+
+
+class Incomparable(FailedPrecondition):
+    """There is nothing to compare with: the fault of the version that serves, or of its data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,14 @@ def compare(first: Contender, second: Contender) -> Comparison:
     """Load both, ask both about every test example, and time both in turns.
 
     Raises:
-        ServingError: a version cannot be loaded.
+        Incomparable: the first cannot be loaded.
+        ServingError: the second cannot.
     """
-    with closing(load(first.folder)) as one, closing(load(second.folder)) as other:
+    try:
+        loaded = load(first.folder)
+    except ServingError as error:
+        raise Incomparable(f"version {first.card.version} cannot be loaded: {error.message}") from error
+    with closing(loaded) as one, closing(load(second.folder)) as other:
         answers = [_answers(one, first), _answers(other, second)]
         times = _times(_single(one, first), _single(other, second))
     found = [

@@ -10,7 +10,7 @@ from serving import repository
 from serving.card import ModelCard
 from serving.errors import BadInput, NoCard, NotFound, ServingError
 from training import comparison, datasets, gate, versions
-from training.comparison import Contender
+from training.comparison import Contender, Incomparable
 from training.export import Gate
 from training.gate import Verdict
 from training.prepared_cache import PreparedData
@@ -62,9 +62,12 @@ def gate_of(models: Path, data: PreparedData, source: Source, cache: Path, progr
                 return Verdict(serving, remark=f"not compared: {reason}")
             progress.say(f"Comparing with version {serving}, which serves now")
             before = _contender(other, other_card, source, cache, progress)
-            return _judged(before, Contender(folder, card, data.test, data.labels), serving)
         except ServingError as error:
             return Verdict(serving, remark=f"not compared with version {serving}: {error.message}")
+        try:
+            return _judged(before, Contender(folder, card, data.test, data.labels), serving)
+        except Incomparable as error:
+            return Verdict(serving, remark=f"not compared: {error.message}")
 
     return judge
 
@@ -94,5 +97,5 @@ def _contender(folder: Path, card: ModelCard, source: Source, cache: Path, progr
 
 def _judged(before: Contender, after: Contender, serving: int) -> Verdict:
     if list(before.test.names) != list(after.test.names):
-        raise BadInput("some test examples can be read for one version and not for the other")
+        raise Incomparable("some test examples can be read for one version and not for the other")
     return gate.judge(comparison.compare(before, after), serving)

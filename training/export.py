@@ -129,6 +129,7 @@ def _write(candidate: Candidate, folder: Path, number: int, gate: Gate | None, f
     if candidate.int8 is not None:
         card, more = quantized.added(folder, card, _answering(candidate.model), candidate.int8)
         remarks += more
+    _write_card_file(folder, card)  # what it now allows, so that the gate meets the version as servers will
     verdict = gate(folder, card) if gate else None
     card = replace(card, gate=verdict.for_card(forced=force) if verdict else {})
     saved_model_writer.write_card(folder, card.to_json())

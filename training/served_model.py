@@ -71,7 +71,7 @@ class Temperature(keras.layers.Layer):  # type: ignore[misc]  # Keras has no typ
 
 
 class AnomalyScore(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
-    """`anomaly.Detector.score` as one product with a small matrix."""
+    """`anomaly.Detector.score`; one small matrix, used twice."""
 
     def __init__(self, detector: Detector, **options: Any) -> None:
         """Args: detector: its numbers become constants of the graph."""
@@ -80,17 +80,24 @@ class AnomalyScore(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 
     def build(self, shape: Any) -> None:
         """Keep the matrices as weights, so that the graph holds each once."""
-        for name in ("centers", "directions", "excess"):
-            value = getattr(self._detector, name)
-            weight = self.add_weight(shape=value.shape, initializer="zeros", trainable=False, name=name)
-            weight.assign(value)
-            setattr(self, name, weight)
+        self.directions, self.shares, self.centers_along, self.centers_rest = (
+            self._constant(name) for name in ("directions", "weights", "centers_along", "centers_rest")
+        )
+
+    def _constant(self, name: str) -> Any:
+        value = getattr(self._detector, name)
+        weight = self.add_weight(shape=value.shape, initializer="zeros", trainable=False, name=name)
+        weight.assign(value)
+        return weight
 
     def call(self, features: Any) -> Any:
         """Features [N, F] -> float32 [N]."""
         wide = ops.cast(features, "float32")
         length = ops.sqrt(ops.sum(wide * wide, axis=1, keepdims=True))
-        gaps = (wide / ops.maximum(length, anomaly.SMALLEST))[:, None, :] - self.centers[None]
-        along = ops.matmul(gaps, self.directions)
-        distances = ops.sum(along * along * self.excess, axis=2) + self._detector.rest * ops.sum(gaps * gaps, axis=2)
-        return ops.sqrt(ops.maximum(ops.min(distances, axis=1), 0.0) / features.shape[-1])
+        rows = wide / ops.maximum(length, anomaly.SMALLEST)
+        along = ops.matmul(rows, self.directions)
+        rest = rows - ops.matmul(along, ops.transpose(self.directions))
+        gaps_along = along[:, None, :] - self.centers_along[None]
+        gaps_rest = rest[:, None, :] - self.centers_rest[None]
+        distances = ops.sum(gaps_along * gaps_along * self.shares, axis=2) + ops.sum(gaps_rest * gaps_rest, axis=2)
+        return ops.sqrt(ops.min(distances, axis=1) * self._detector.scale)
