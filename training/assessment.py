@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.card import ImageInput, Quality, RegressionQuality, TextInput
 from serving.preprocess import text
 from training import anomaly, calibration, damage, foreign_examples, quality, served_model
+from training import features as kept_features
 from training.anomaly import Detector
 from training.prepared_cache import PreparedData
 from training.progress import Progress
@@ -63,6 +65,8 @@ class Subject:
     """Where the data came from; texts are read from it again, to damage them."""
     others: Path | None = None
     """A folder of photos of other things."""
+    cache: Path | None = None
+    """Where features of a frozen part may have been kept; None: nowhere."""
     progress: Progress
 
 
@@ -134,10 +138,15 @@ def _evenly(total: int, most: int) -> NDArray[np.int64]:
 
 
 def _detector(whole: Any, subject: Subject) -> Detector:
-    rows = _evenly(len(subject.data.train), _ORDINARY)
-    batches = _batches(subject.data.train, subject, rows)
-    features = _asked(whole, batches, "Learning what is ordinary", subject.progress)["features"]
-    return anomaly.fit(features, subject.data.train.labels[rows])
+    train = subject.data.train
+    if subject.cache is not None:
+        alone = keras.Model(whole.inputs, whole.output["features"])
+        found = kept_features.kept(alone, subject.data, "train", subject.input, subject.cache)
+        if found is not None:
+            return anomaly.fit(found, train.labels)
+    rows = _evenly(len(train), _ORDINARY)
+    found = _asked(whole, _batches(train, subject, rows), "Learning what is ordinary", subject.progress)["features"]
+    return anomaly.fit(found, train.labels[rows])
 
 
 def _robustness(served: Any, subject: Subject, answers: NDArray[np.float32]) -> dict[str, float]:

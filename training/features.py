@@ -31,6 +31,12 @@ def of_split(
     return Examples(np.concatenate(parts), np.tile(examples.labels, len(views)), list(examples.names) * len(views))
 
 
+def kept(frozen: Any, data: PreparedData, split: str, spec: ImageInput, cache: Path) -> NDArray[np.float32] | None:
+    """The features of one split, float32 [N, F], where they were computed before; None where they were not."""
+    path = cache / f"features-{_key(frozen, data, split, spec, 'as they are')}" / "features.npy"
+    return np.load(path) if path.exists() else None
+
+
 def _view(
     frozen: Any, data: PreparedData, split: str, spec: ImageInput, view: str, cache: Path, progress: Progress
 ) -> NDArray[np.float32]:

@@ -171,8 +171,9 @@ def _judged(
 ) -> Assessment:
     """How good it is and how sure it may be; the answers are kept for the report."""
     subject = assessment.Subject(
-        model=model, input=order.recipe.input, data=data, source=source, others=order.others, progress=progress
-    )
+        model=model, input=order.recipe.input, data=data, source=source, others=order.others, cache=order.cache,
+        progress=progress,
+    )  # fmt: skip
     if not data.labels:
         return regression.judged(subject, folder)
     judged = assessment.assess(subject)
