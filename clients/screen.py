@@ -79,7 +79,15 @@ def tallied(tally: Tally, callers: int) -> Group:
 
 def planned(found: Plan) -> Group:
     """A fleet, and what was assumed."""
-    table = Table("tier", "CPU ms a photo", "cores needed", "replicas of 2 cores", "busy", "wait p99 ms, a zone lost")
+    table = Table(
+        "tier",
+        "CPU ms",
+        "cores",
+        "replicas",
+        "busy",
+        "wait p99 ms",
+        caption="replicas of 2 cores; wait with a zone lost",
+    )
     for tier in found.tiers:
         numbers = (f"{tier.cpu_ms:.3g}", str(tier.cores), str(tier.replicas))
         table.add_row(tier.name, *numbers, f"{tier.busy:.0%}", f"{tier.wait_p99_ms:.1f}")

@@ -18,7 +18,7 @@ from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.preprocess.pictures import encoded, flat
 
-MODELS = ("tiny_image", "tiny_text")
+MODELS = ("tiny_image", "tiny_text", "tiny_watchful")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.answers import Classification
+from clients.answers import Anomaly, Classification
 from clients.client import Client, Picture
 from clients.grpc_client import GrpcClient
 from clients.http_client import HttpClient
@@ -20,7 +20,7 @@ from serving.errors import (
     Unavailable,
     UnsupportedKind,
 )
-from tests.clients.conftest import Servers
+from tests.clients.conftest import MODELS, Servers
 from tests.preprocess.pictures import encoded, flat, png
 
 RED, GREEN, BLUE = (encoded(flat(color), "JPEG") for color in ("red", "lime", "blue"))
@@ -117,7 +117,7 @@ def test_status_names_versions_states_task_and_labels(client: Client) -> None:
 
 def test_without_a_name_http_takes_the_model_of_the_right_task(servers: Servers) -> None:
     with HttpClient(servers.gateway) as client:
-        assert {model.name for model in client.status()} == {"tiny_image", "tiny_text"}
+        assert {model.name for model in client.status()} == set(MODELS)
         assert client.classify([RED])[0].model == "tiny_image"
         assert client.review(["good"])[0].model == "tiny_text"
 
@@ -178,3 +178,20 @@ def test_nobody_there_is_unavailable_and_says_where(unused_port: int) -> None:
 
     for refused in (over_http, over_grpc):
         assert str(unused_port) in str(refused.value)
+
+
+def test_a_model_that_measures_anomalies_hands_them_over(client: Client) -> None:
+    red, grey = client.classify([RED, encoded(flat("grey"), "JPEG")], "tiny_watchful")
+
+    assert isinstance(red.anomaly, Anomaly)
+    assert isinstance(grey.anomaly, Anomaly)
+    assert (red.anomaly.flagged, grey.anomaly.flagged) == (False, True)
+    assert grey.anomaly.score > grey.anomaly.threshold == 0.6
+    assert "anomaly" in grey.as_json()
+
+
+def test_a_model_that_measures_none_says_nothing_of_them(client: Client) -> None:
+    answer = client.classify([RED], "tiny_image")[0]
+
+    assert answer.anomaly is None
+    assert "anomaly" not in answer.as_json()

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from clients.__main__ import main
-from tests.clients.conftest import Servers
+from tests.clients.conftest import MODELS, Servers
 from tests.preprocess.pictures import encoded, flat
 
 
@@ -146,7 +147,7 @@ def test_status_lists_models_as_a_table_or_as_json(servers: Servers) -> None:
 
     assert "tiny_image" in table.stdout
     assert "AVAILABLE" in table.stdout
-    assert {json.loads(line)["name"] for line in lines.stdout.splitlines()} == {"tiny_image", "tiny_text"}
+    assert {json.loads(line)["name"] for line in lines.stdout.splitlines()} == set(MODELS)
     assert "tiny_text" in one.stdout
 
 
@@ -172,3 +173,22 @@ def test_the_real_command_prints_answers_on_stdout_alone(servers: Servers, photo
     assert done.returncode == 0
     assert done.stdout.split("\t")[1] == "red"
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("form", [(), ("--csv",)], ids=["json", "csv"])
+def test_a_name_that_is_no_utf8_is_answered_written_and_skipped_by_the_next_run(
+    servers: Servers, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    picture = os.fsencode(tmp_path) + b"/caf\xe9.jpg"
+    with open(picture, "wb") as file:
+        file.write(encoded(flat("red"), "JPEG"))
+    command: list[str | bytes] = [sys.executable, "-m", "clients", "classify", picture, "--url", servers.gateway]
+    options = ["--output", str(tmp_path / "answers"), *form]
+    runs = [subprocess.run([*command, *options], capture_output=True, timeout=60, check=False) for _ in range(2)]
+    shown = subprocess.run(command, capture_output=True, timeout=60, check=False)
+
+    assert [run.returncode for run in runs] == [0, 0], runs[0].stderr
+    assert b"1 of 1 are in" in runs[1].stderr
+    assert "caf" in (tmp_path / "answers").read_text(encoding="utf-8")
+    assert shown.returncode == 0
+    assert b"\tred\t" in shown.stdout

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from clients.answers import Value
 from clients.client import Tls
 from clients.http_client import HttpClient
 from serving import errors
@@ -34,6 +35,16 @@ BUSY = reply('{"detail": "busy", "type": "/docs#overloaded"}', "503 Service Unav
 def classified(url: str, *, picture: bytes = b"a picture", **settings: Any) -> str:
     with HttpClient(url, **settings) as client:
         return client.classify([picture], "m")[0].label
+
+
+def test_rows_go_as_json_and_values_come_back() -> None:
+    answer = reply(json.dumps({"model": "houses", "version": 2, "predictions": [{"value": 3.5}, {"value": 4}]}))
+
+    with serving(one_by_one(answer)) as server, HttpClient(server.url) as client:
+        found = client.score([{"rooms": 1.0}, [2.0]], "houses")
+
+    assert found == [Value("houses", 2, 3.5), Value("houses", 2, 4.0)]
+    assert server.heads[0].startswith("POST /v1/models/houses/classify?")
 
 
 def test_a_connection_is_used_again() -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+import clients
+from clients import retries
 from clients.fan_out import AHEAD, groups, in_order
 from clients.retries import persevere
 from serving.errors import BadInput, DeadlineExceeded, Overloaded, ServingError, Unavailable
@@ -91,6 +93,16 @@ def test_the_last_failure_is_raised_when_attempts_are_used_up() -> None:
     assert call.calls == 2
 
 
+def test_waits_are_jittered_so_that_callers_do_not_come_back_together() -> None:
+    first = {retries._wait_s(Unavailable("away"), 3) for _ in range(20)}
+    asked = {retries._wait_s(Overloaded("busy", retry_after_s=1.0), 1) for _ in range(20)}
+
+    assert len(first) == 20
+    assert max(first) <= retries.FIRST_WAIT_S * 2**3
+    assert min(asked) >= 1.0
+    assert max(asked) <= 1.5
+
+
 def test_bad_input_is_not_tried_again() -> None:
     call = Flaky(1, BadInput("no"))
 
@@ -117,8 +129,9 @@ def test_importing_a_client_brings_no_framework_and_no_picture_library(module: s
     assert done.stdout.strip() == "[]"
 
 
-def test_http_alone_brings_no_grpc() -> None:
-    program = "import sys, clients.http_client; print('grpc' in sys.modules)"
+@pytest.mark.parametrize("how", ["import sys, clients.http_client", "import sys; from clients import HttpClient, Tls"])
+def test_http_alone_brings_no_grpc(how: str) -> None:
+    program = f"{how}; print('grpc' in sys.modules)"
 
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
@@ -140,3 +153,9 @@ def test_without_a_picture_library_the_refusal_says_what_to_install() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
     assert "pip install pillow simplejpeg" in done.stdout
+
+
+def test_the_package_gives_every_name_that_it_lists_and_no_other() -> None:
+    assert all(getattr(clients, name).__name__ == name for name in clients.__all__)
+    with pytest.raises(AttributeError, match="unicorn"):
+        getattr(clients, "unicorn")  # noqa: B009  # what a misspelled import asks for

@@ -13,9 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import distributions, version
 from pathlib import Path
 
+from packaging.requirements import Requirement
 from rich.progress import Progress
 
 from tests.bench import environments
@@ -76,7 +77,7 @@ PEERS = (
     ),
     Peer(
         "BentoML",
-        ("bentoml==1.4.40",),
+        ("bentoml>=1.4.35,<1.5",),
         lambda python, _model, port: [
             *(str(python), "-m", "bentoml", "serve", f"{_HERE}.bentoml_server:Photos"),
             *("--host", LOCAL, "--port", str(port)),
@@ -109,10 +110,17 @@ def everybody(given: Given, folder: Path, progress: Progress) -> tuple[list[Cont
         else:
             start = partial(served, partial(_started, peer, home, given))
             site = next(home.glob("lib/python3*/site-packages"))
-            note = ", ".join(peer.packages) + ", batching on"
+            note = f"{_release(peer, site)}, batching on"
             found.append(Contestant(peer.name, "peer", start, partial(environments.folder_size_mb, site), note))
         progress.advance(task)
     return found, left_out
+
+
+def _release(peer: Peer, site: Path) -> str:
+    """What was installed, such as mosec 0.9.8."""
+    name = Requirement(peer.packages[0]).name
+    found = next(distributions(name=name, path=[str(site)]), None)
+    return f"{name} {found.version if found else 'of an unknown release'}"
 
 
 def installed(peer: Peer, folder: Path) -> Path:
