@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,17 @@ def test_another_policy_takes_effect_without_a_failed_request(tmp_path: Path) ->
 
         until(rolled_back)
         assert codes == {OK}
+
+
+def test_without_polling_only_a_reload_looks_again(tmp_path: Path) -> None:
+    config = ServerConfig(base_path=publish(tmp_path, "m", 1), grpc_port=0, lifecycle=LifecycleOptions(poll_s=0))
+    with ModelServer(config, load) as server, grpc_to(server) as grpc:
+        publish(tmp_path, "m", 2)
+        time.sleep(0.2)
+        assert code_of(grpc, "m", version=2) == GONE
+
+        grpc.call(RELOAD, reload_request(config_text({"m": tmp_path / "m"})))
+        until(lambda: code_of(grpc, "m", version=2) == OK)
 
 
 @pytest.fixture
