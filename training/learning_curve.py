@@ -91,7 +91,7 @@ def _chosen(examples: Examples, rows: NDArray[Any]) -> Examples:
 
 
 def _draw(figure: Figure, file: BinaryIO) -> None:
-    file.write(plots.written(figure, "png"))
+    file.write(plots.written(figure))
 
 
 def write(points: Sequence[Point], folder: Path, name: str) -> Path:

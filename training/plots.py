@@ -35,20 +35,17 @@ _STYLE: Any = {
     "xtick.color": INK,
     "ytick.color": INK,
     "legend.frameon": False,
-    "svg.fonttype": "path",
-    "svg.hashsalt": "slipway",
 }
 
 Phases = Sequence[Mapping[str, Any]]
 """As run.json has them: name, kept, epochs {measure: [one value an epoch]}."""
 
 
-def written(figure: Figure, form: str) -> bytes:
-    """The figure as a `png` or `svg` file."""
+def written(figure: Figure) -> bytes:
+    """The figure as a PNG file, twice as fine as it is shown in a report."""
     file = io.BytesIO()
-    metadata = {"Date": None} if form == "svg" else {"Software": None}
     with matplotlib.rc_context(_STYLE):
-        figure.savefig(file, format=form, dpi=150, metadata=metadata)
+        figure.savefig(file, format="png", dpi=160)
     return file.getvalue()
 
 

@@ -46,9 +46,9 @@ class _Run:
 
     def draw(self, key: str, figure: Figure, text: str, caption: str = "") -> str:
         """Keep a plot as PNG beside the report, and return its HTML."""
-        write_whole(self.folder.plots / f"{key}.png", lambda file: file.write(plots.written(figure, "png")))
-        picture = base64.b64encode(plots.written(figure, "svg")).decode()
-        return report_page.plot(key, picture, text, caption)
+        picture = plots.written(figure)
+        write_whole(self.folder.plots / f"{key}.png", lambda file: file.write(picture))
+        return report_page.plot(key, base64.b64encode(picture).decode(), text, caption)
 
 
 def write(folder: RunFolder) -> Path:

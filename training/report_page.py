@@ -88,9 +88,9 @@ def paragraph(text: str) -> str:
 
 
 def plot(key: str, picture: str, text: str, caption: str = "") -> str:
-    """One plot; `picture` is an SVG file in base64, `text` says what it shows to who cannot see it."""
+    """One plot; `picture` is a PNG file in base64, `text` says what it shows to who cannot see it."""
     below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
-    image = f'<img id="plot-{escape(key)}" alt="{escape(text)}" src="data:image/svg+xml;base64,{picture}">'
+    image = f'<img id="plot-{escape(key)}" alt="{escape(text)}" src="data:image/png;base64,{picture}">'
     return f"<figure>{image}{below}</figure>"
 
 
