@@ -36,7 +36,7 @@ class StandIn:
     card: ModelCard | None = None
     runtime = "stand-in"
     precision = "f32"
-    gains_from_batches = False
+    best_rows = 0
     parallel = 8
 
     def __init__(self, signatures: Mapping[Signature, Compute] | list[tuple[Signature, Compute]]) -> None:

@@ -60,8 +60,8 @@ class Loader:
     def _build(self, name: str, version: Version, replaces: bool) -> ServedVersion:
         model, batching = self._load(version.folder), self._options.batching
         try:
-            merges = batching.mode == "adaptive" and model.gains_from_batches
-            sizes = batching.preferred_sizes if merges and replaces else ()
+            adaptive = batching.mode == "adaptive" and replaces
+            sizes = batching.up_to(model.best_rows).preferred_sizes if adaptive and model.best_rows else ()
             warm_up(version.folder, model, self._options.warmup, self._options.metrics, sizes)
             return ServedVersion(name, version.number, model, self._batcher(name, version, model))
         except BaseException:
@@ -71,8 +71,8 @@ class Loader:
     def _batcher(self, name: str, version: Version, model: LoadedModel) -> Batcher:
         metrics, batching = self._options.metrics, self._options.batching
         meter = metrics.meter(name, version.number)
-        if batching.mode == "adaptive" and model.gains_from_batches:
-            return Adaptive(model, batching, meter)
+        if batching.mode == "adaptive" and model.best_rows:
+            return Adaptive(model, batching.up_to(model.best_rows), meter)
         parameters = of_version(version.folder) if batching.per_model else batching.parameters
         if self._scheduler is None or parameters is None:
             return Alone(model, meter)

@@ -27,7 +27,7 @@ from serving.modelserver.runtimes import (
 )
 from serving.modelserver.runtimes.drain import Drain
 from serving.modelserver.runtimes.host_side import Runner
-from serving.modelserver.runtimes.on_openvino import BeyondThirtyTwoBits, OpenVinoSignature, settings
+from serving.modelserver.runtimes.on_openvino import MANY, BeyondThirtyTwoBits, OpenVinoSignature, own_rows, settings
 from serving.modelserver.runtimes.on_tensorflow import TensorFlowSession
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible
 from serving.modelserver.runtimes.protocol import (
@@ -95,7 +95,9 @@ class ServedModel:
         compiled = [signature.parallel for signature in self._compiled.values()]
         self.parallel = max(compiled, default=options.inter_op_threads or machine.cores())
         default = bundle.signatures.get(DEFAULT_SIGNATURE)
-        self.gains_from_batches = default is not None and not changes and _has_rows(default)
+        answers = self._compiled.get(DEFAULT_SIGNATURE)
+        merges = default is not None and not changes and _has_rows(default)
+        self.best_rows = 0 if not merges else answers.best_rows if answers else MANY
 
     def shares_run(self, signatures: Collection[str]) -> bool:
         """See LoadedModel.shares_run: TensorFlow can, where the same tensors are fed."""
@@ -137,7 +139,13 @@ class ServedModel:
         for name, signature in bundle.signatures.items():
             read = openvino_quantized.converted if name in forms else openvino_conversion.convert
             try:
-                self._compiled[name] = OpenVinoSignature(bundle, signature, settings(options, precision), read)
+                self._compiled[name] = OpenVinoSignature(
+                    bundle,
+                    signature,
+                    settings(options, precision),
+                    read,
+                    own_rows(graph.operations(bundle, signature), precision),
+                )
             except NotConvertible as error:
                 self._reasons[name] = f"OpenVINO cannot run it: {error}"
             except DataLoss as error:

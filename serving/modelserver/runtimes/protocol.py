@@ -109,8 +109,11 @@ class LoadedModel(Protocol):
         """`f32`, `bf16` or `int8`."""
 
     @property
-    def gains_from_batches(self) -> bool:
-        """Whether rows of several requests cost less together than one by one."""
+    def best_rows(self) -> int:
+        """Rows of several requests that one run should take at most, beyond which they cost no less each.
+
+        1: requests are best run one by one. 0: they cannot be put together at all.
+        """
 
     @property
     def parallel(self) -> int:

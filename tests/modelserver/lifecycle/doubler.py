@@ -30,7 +30,7 @@ POISON = -1.0
 class Doubler:
     """y = 2 x; keeps count of its runs, refuses POISON, and must never be run after close."""
 
-    gains_from_batches: bool = True
+    best_rows: int = 1024
     parallel: int = 1
     before_run: Callable[[Tensors], object] = lambda inputs: None
     """Called in each run, for instance to wait for an event."""

@@ -16,6 +16,7 @@ from serving.card import CardError, ModelCard
 from serving.errors import BadInput, DataLoss, TooMuchToProcess, Unimplemented, UnsupportedKind
 from serving.modelserver.runtimes import choice
 from serving.modelserver.runtimes.host_side import MOST_PIXEL_BYTES
+from serving.modelserver.runtimes.on_openvino import MANY
 from serving.modelserver.runtimes.protocol import RuntimeOptions
 from serving.preprocess import image, text
 from tests.modelserver.runtimes.conftest import Load, floats, strings
@@ -168,10 +169,11 @@ def test_other_signatures_say_so_when_they_are_called(load_openvino: Load) -> No
     assert model.run("serving_default", {"x": floats([[2]])})["y"].tolist() == [[3]]
 
 
-def test_only_versions_made_of_rows_gain_from_batches(load_openvino: Load) -> None:
-    gains = {name: load_openvino(name).gains_from_batches for name in ("dense", "tiny_text", "scalar_out", "no_inputs")}
+def test_only_versions_made_of_rows_can_be_batched_and_convolutions_gain_nothing_from_it(load_openvino: Load) -> None:
+    names = ("dense", "tiny_text", "convolutions", "scalar_out", "no_inputs")
+    rows = {name: load_openvino(name).best_rows for name in names}
 
-    assert gains == {"dense": True, "tiny_text": True, "scalar_out": False, "no_inputs": False}
+    assert rows == {"dense": MANY, "tiny_text": MANY, "convolutions": 1, "scalar_out": 0, "no_inputs": 0}
 
 
 def test_tensorflow_is_not_imported_where_it_is_not_needed(saved_models: Path) -> None:

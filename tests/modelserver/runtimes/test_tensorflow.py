@@ -84,7 +84,7 @@ def test_signatures_that_share_a_changing_variable_stay_together(saved_models: P
 
     model.run("add", {"delta": floats(4)})
 
-    assert (model.runtime, model.gains_from_batches) == ("tensorflow", False)
+    assert (model.runtime, model.best_rows) == ("tensorflow", 0)
     assert model.run("serving_default", {})["count"] == 4
     model.close()
 

@@ -5,7 +5,7 @@ read by the doors, with the same `from_proto`.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -137,6 +137,10 @@ class BatchingOptions:
         """Refuse what could run nothing."""
         if self.max_rows < 1 or self.max_waiting < 0:
             raise BadInput(f"max_rows={self.max_rows} must be at least 1, max_waiting={self.max_waiting} at least 0")
+
+    def up_to(self, rows: int) -> Self:
+        """The same, with no more rows in a run than a model gains from."""
+        return replace(self, max_rows=min(self.max_rows, rows))
 
     @property
     def preferred_sizes(self) -> tuple[int, ...]:
