@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from serving import repository
+from serving.modelserver.runtimes import openvino_quantized
 from serving.modelserver.runtimes.choice import settled_precision
 from serving.modelserver.runtimes.on_openvino import settings
 from serving.modelserver.runtimes.protocol import RuntimeOptions
@@ -105,7 +106,8 @@ def _compiled(folder: Path) -> tuple[Any, Any]:
 
     core = openvino.Core()
     precision = settled_precision("auto", repository.read_card(folder))
-    return openvino, core.compile_model(core.read_model(folder), "CPU", settings(RuntimeOptions(), precision))
+    read = openvino_quantized.file_of(folder, "serving_default") if precision == "int8" else folder
+    return openvino, core.compile_model(core.read_model(read), "CPU", settings(RuntimeOptions(), precision))
 
 
 def _infer(openvino: Any, compiled: Any) -> Callable[[Any], None]:

@@ -3,8 +3,9 @@
     python -m tests.bench.making --out build/bench/models
 
 Their weights are random, since speed does not depend on them: `pictures` and `flowers` are MobileNetV2
-at 160 px, `reviews` a table of 2**24 n-grams; `nothing` takes the same tensor as `pictures` and computes
-next to nothing, so that what a server costs around it can be seen.
+at 160 px, `pictures_int8` has an int8 form beside it, `reviews` is a table of 2**24 n-grams; `nothing`
+takes the same tensor as `pictures` and computes next to nothing, so that what a server costs around it
+can be seen.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,12 +20,13 @@ import tensorflow as tf
 
 from serving import repository
 from serving.card import Dataset, ImageInput, ModelCard, TextInput
-from tests.bench.models import NAMES, PICTURE, REVIEW, SIDE
-from training import saved_model_writer
+from tests.bench.models import INT8, NAMES, PICTURE, REVIEW, SIDE
+from training import quantized, saved_model_writer
 from training.ngram_network import NGramTable
 
 LABELS: Mapping[str, tuple[str, ...]] = {
     "pictures": ("cat", "dog"),
+    INT8: ("cat", "dog"),
     "flowers": ("daisy", "dandelion", "roses", "sunflowers", "tulips"),
     "reviews": ("neg", "pos"),
     "nothing": ("dark", "bright"),
@@ -38,6 +40,7 @@ def main(out: Path) -> None:
     keras.utils.set_random_seed(1)
     builders: Mapping[str, Callable[[], Any]] = {
         "pictures": lambda: mobilenet(2),
+        INT8: lambda: mobilenet(2),
         "flowers": lambda: mobilenet(5),
         "reviews": table,
         "nothing": lambda: corner,
@@ -59,10 +62,13 @@ def publish(out: Path, name: str, model: Any, spec: ImageInput | TextInput) -> N
             input=spec,
             signatures=signatures,
             dataset=Dataset(name="none", source="unknown"),
-            allowed_precisions=("f32", "bf16"),
+            allowed_precisions=("f32", "int8") if name == INT8 else ("f32", "bf16"),
             created="2026-01-31T12:00:00Z",
             limits="Random weights, for benchmarks.",
         )
+        if name == INT8:
+            noise = np.random.default_rng(1).integers(0, 256, (16, SIDE, SIDE, 3), np.uint8)
+            quantized.write(staging.folder, signatures["default"], [noise])
         saved_model_writer.write_card(staging.folder, card.to_json())
         whole = replace(card, files=repository.checksums(staging.folder))
         path = staging.folder / repository.CARD_FILE

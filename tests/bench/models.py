@@ -12,7 +12,8 @@ SIDE = 160
 PICTURE = ImageInput(height=SIDE, width=SIDE)
 REVIEW = TextInput(bits=24, orders=3, unique=True)
 CLASSIFIERS = ("pictures", "flowers", "reviews")
-NAMES = (*CLASSIFIERS, "nothing")
+INT8 = "pictures_int8"
+NAMES = (*CLASSIFIERS, INT8, "nothing")
 
 PLAIN_READY = "plain server at "
 """Begins the line that plain_server.py prints when it is ready, followed by host:port."""

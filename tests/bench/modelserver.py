@@ -21,7 +21,7 @@ from rich.table import Table
 from tests.bench.asks import GrpcAsk
 from tests.bench.load import Figures, closed_loop
 from tests.bench.loops import Loop
-from tests.bench.models import CLASSIFIERS, SIDE, made, newest
+from tests.bench.models import CLASSIFIERS, INT8, SIDE, made, newest
 from tests.bench.rounds import Check, Measure, Rounds, alternate, machine, save, verdicts
 from tests.bench.servers import Server, modelserver
 
@@ -29,6 +29,7 @@ BATCHES = (1, 8, 32, 64)
 MODEL = "pictures"
 BATCHED, PLAIN, LONE, LONE_PLAIN = "server, 8 callers", "without batching", "lone caller", "lone, without batching"
 NOTHING, LOOP_NOTHING, LOOP, LOOP_BOTH = "server, no-op model", "loop, no-op model", "loop, 1 thread", "loop, 2 threads"
+BATCHED_INT8, LOOP_INT8 = "server, int8, 8 callers", "loop, int8, 1 thread"
 
 
 @click.command()
@@ -61,14 +62,17 @@ def measures(models: Path, seconds: float, connections: int, batches: Sequence[i
     """All processes loaded and warm; each measure wakes one of them."""
     with ExitStack() as stack:
         bare = stack.enter_context(Loop("openvino", newest(models, MODEL)))
+        int8 = stack.enter_context(Loop("openvino", newest(models, INT8)))
         nothing = stack.enter_context(Loop("openvino", newest(models, "nothing")))
-        batched = stack.enter_context(modelserver(models, (MODEL, "nothing")))
+        batched = stack.enter_context(modelserver(models, (MODEL, INT8, "nothing")))
         plain = stack.enter_context(modelserver(models, (MODEL,), "--adaptive_batching=false"))
         found: dict[str, Measure] = {
             LOOP: partial(bare.spell, seconds, 1),
             LOOP_BOTH: partial(bare.spell, seconds, 2),
             BATCHED: partial(loaded, batched, MODEL, connections, seconds),
             PLAIN: partial(loaded, plain, MODEL, connections, seconds),
+            LOOP_INT8: partial(int8.spell, seconds, 1),
+            BATCHED_INT8: partial(loaded, batched, INT8, connections, seconds),
             LOOP_NOTHING: partial(nothing.spell, seconds, 2),
             NOTHING: partial(loaded, batched, "nothing", connections, seconds),
             LONE: partial(loaded, batched, MODEL, 1, seconds),
@@ -125,6 +129,7 @@ def checks(result: Rounds, start: Mapping[str, Sequence[float]], tensorflow: boo
     found: list[Check] = [
         ("server CPU / loop CPU (loop on one thread)", result.ratio((BATCHED, cpu), (LOOP, cpu)), "<=", 1.25),
         ("server CPU / loop CPU (loop on both cores)", result.ratio((BATCHED, cpu), (LOOP_BOTH, cpu)), "<=", 1.25),
+        ("int8: server CPU / loop CPU", result.ratio((BATCHED_INT8, cpu), (LOOP_INT8, cpu)), "<=", 1.25),
         ("CPU ms outside the runtime (no-op model)", outside, "<=", 0.45),
         ("lone p50 with batching / without", result.ratio((LONE, "p50_ms"), (LONE_PLAIN, "p50_ms")), "<=", 1.05),
         ("seconds to ready, 3 models", statistics.median(start["ready_s"]), "<=", 2.5),
@@ -135,6 +140,7 @@ def checks(result: Rounds, start: Mapping[str, Sequence[float]], tensorflow: boo
     if tensorflow:
         best = min((f"TensorFlow, batch {size}" for size in BATCHES), key=lambda what: result.median(what, cpu))
         found.append((f"{best} / server CPU", result.ratio((best, cpu), (BATCHED, cpu)), ">=", 3.0))
+        found.append((f"{best} / server CPU, int8", result.ratio((best, cpu), (BATCHED_INT8, cpu)), ">=", 3.0))
         found.append((f"{best} / loop CPU", result.ratio((best, cpu), (LOOP, cpu)), ">=", 3.0))
     return found
 
