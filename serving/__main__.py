@@ -17,6 +17,7 @@ from serving.card import TextInput
 from serving.embedded import EmbeddedUpstream
 from serving.errors import BadInput, NoCard, NotFound, ServingError
 from serving.gateway.config import GatewayConfig
+from serving.gateway.memory import share_arenas
 from serving.gateway.server import Gateway
 from serving.modelserver.runtimes.machine import cores
 from serving.modelserver.runtimes.protocol import Precision, RuntimeOptions
@@ -58,6 +59,7 @@ def main(
     `python -m serving.gateway --help`.
     """
     started = time.monotonic()
+    share_arenas()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("serving").setLevel(logging.WARNING)
     code = 2

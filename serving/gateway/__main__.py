@@ -13,6 +13,7 @@ import click
 
 from serving.errors import ServingError
 from serving.gateway.config import GatewayConfig, meanings, parse
+from serving.gateway.memory import share_arenas
 from serving.gateway.remote import RemoteUpstream
 from serving.gateway.server import Gateway
 
@@ -42,6 +43,7 @@ def main(**given: str | None) -> None:
 
 def serve(config: GatewayConfig) -> int:
     """Run until told to stop; returns the exit code."""
+    share_arenas()
     upstream = RemoteUpstream(config.upstream, models=config.models, ca=config.upstream_ca, rest=config.upstream_rest)
     gateway = Gateway(config, upstream)
     breaker, budget = upstream.channel.breaker, upstream.channel.budget

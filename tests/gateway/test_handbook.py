@@ -59,4 +59,4 @@ def test_the_example_of_a_key_file_can_be_read(tmp_path: Path) -> None:
 
     assert keys.check("Bearer test") == "ann"
     assert keys._file is not None
-    assert keys._file.content()["batch"].models == {"cats_vs_dogs", "flowers"}
+    assert keys._file.content()["batch"].models == frozenset({"cats_vs_dogs", "flowers"})
