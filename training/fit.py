@@ -78,15 +78,21 @@ def _features(split: Split, run: Run, name: str) -> Examples:
 
 def _fine_tune(model: Any, split: Split, run: Run, how: FineTune) -> None:
     """Let the backbone's last layers learn too; undone if the validation loss does not gain by it."""
-    before, weights = min(run.phases[-1].epochs["val_loss"]), model.get_weights()
+    before, weights = _end(run), model.get_weights()
     split.backbone.trainable = True
     for place, layer in enumerate(reversed(split.backbone.layers)):
         layer.trainable = place < how.layers and not isinstance(layer, keras.layers.BatchNormalization)
     recipe = replace(run.recipe, learning_rate=how.learning_rate, epochs=how.epochs, weight_decay=0.0)
     _phase("fine-tuning", model, run, run.data.train, run.data.validation, recipe)
-    if min(run.phases[-1].epochs["val_loss"]) >= before:
+    if _end(run) >= before:
         model.set_weights(weights)
         run.phases[-1] = replace(run.phases[-1], kept=False)
+
+
+def _end(run: Run) -> float:
+    """The validation loss of the weights that the last phase ended with."""
+    losses = run.phases[-1].epochs["val_loss"]
+    return min(losses) if run.recipe.restore_best else losses[-1]
 
 
 def _phase(name: str, model: Any, run: Run, train: Examples, validation: Examples, recipe: Recipe) -> None:

@@ -11,7 +11,7 @@ from training.class_folders import ClassFolders
 from training.datasets import SourceChoice
 from training.recipe import SourceSpec
 from training.sample_data import SampleData
-from training.sources import RawData, check_labels
+from training.sources import RawData, check_labels, without_repeats
 
 from .conftest import write_pictures
 
@@ -46,6 +46,20 @@ def test_an_own_validation_folder_is_taken_as_it_is(tmp_path: Path) -> None:
 
     assert all(one.name.startswith("validation/") for one in data.validation)
     assert len(data.train) == 6
+
+
+def test_the_same_picture_never_stands_in_two_splits(tmp_path: Path) -> None:
+    folder = write_pictures(tmp_path / "data", {"train/circle": 20, "train/star": 20, "test/circle": 3, "test/star": 3})
+    twin = (folder / "test" / "circle" / "circle.0.jpg").read_bytes()
+    (folder / "train" / "circle" / "again.jpg").write_bytes(twin)
+    (folder / "train" / "star" / "mistaken.jpg").write_bytes(twin)
+
+    data = without_repeats(ClassFolders(folder, "shapes").read())
+
+    assert data.repeats == 2
+    assert len(data.test) == 6
+    contents = [{one.read() for one in split} for split in (data.train, data.validation, data.test)]
+    assert sum(map(len, contents)) == len(set.union(*contents))
 
 
 def test_hidden_files_are_not_examples(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
-"""Cats and dogs by transfer: MobileNetV2 frozen, one softmax layer learns on its features."""
+"""Cats and dogs by transfer: MobileNetV2 frozen, a softmax layer learns on its features; then both learn, slowly."""
 
 from serving.card import ImageInput
 from training import backbones
-from training.recipe import Augment, Recipe, SourceSpec
+from training.recipe import Augment, FineTune, Recipe, SourceSpec
 
 RECIPE = Recipe(
     name="cats_vs_dogs_mobilenet",
@@ -23,6 +23,7 @@ RECIPE = Recipe(
     batch_size=32,
     restore_best=False,  # a few hundred validation photos choose an epoch by chance; the schedule ends well by itself
     augment=Augment(flip=True),
+    fine_tune=FineTune(layers=29, learning_rate=1e-5, epochs=3),  # the last three blocks and the convolution after them
     licence="Backbone: Apache-2.0 (Google). Photos: the terms of Kaggle's Dogs vs. Cats competition.",
     limits="Says cat or dog of any picture, also of one that shows neither.",
 )
