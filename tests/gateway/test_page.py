@@ -120,6 +120,9 @@ def test_the_cards_of_all_models_can_be_opened(page: Page) -> None:
     page.get_by_text("colors, version 1").click()
 
     assert page.get_by_text("image classification").is_visible()
+    assert page.get_by_text("90.0 % of 30 test examples").is_visible()
+    matrix = page.get_by_role("region", name="Confusion matrix")
+    assert matrix.locator("tr").nth(3).locator("td").all_inner_texts() == ["2", "0", "8"]
     assert page.locator("#cards details").count() == 3
 
 

@@ -129,6 +129,22 @@ def test_changed_rules_are_in_force_without_a_restart_and_broken_ones_never(
     assert b"gateway_routing_file_broken 0.0" in caller.ask("/metrics").body
 
 
+def test_a_mounted_folder_that_is_swapped_as_kubernetes_does_is_noticed(
+    serve: Serve, colors: Classifiers, tmp_path: Path
+) -> None:
+    for name, share in (("first", 0), ("second", 1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "routing.toml").write_text(f"[models.colors]\ncanary = {share}\n")
+    (tmp_path / "data").symlink_to("first")
+    (tmp_path / "routing.toml").symlink_to("data/routing.toml")
+    caller = serve(colors, routing=tmp_path / "routing.toml")
+    assert {version(caller) for _ in range(8)} == {NEWEST}
+
+    (tmp_path / "data.new").symlink_to("second")
+    (tmp_path / "data.new").rename(tmp_path / "data")
+    until(lambda: {version(caller) for _ in range(8)} == {CANARY})
+
+
 def test_a_shadow_gets_a_copy_and_agreement_is_counted(serve: Serve, colors: Classifiers, rules: Path) -> None:
     rules.write_text("[models.colors]\nshadow = 1\n")
     caller = serve(colors, routing=rules)
