@@ -57,6 +57,7 @@ bench-latency: $(VENV)/.everything
 
 numbers: $(VENV)/.everything
 	$(RUN) -m tests.bench.numbers
+	$(RUN) -m tests.bench.forecast
 
 profile: $(VENV)/.everything
 	$(RUN) -m tests.bench.stages $(PHOTOS:%=--photos %) $(BENCH_FLAGS)

@@ -6,11 +6,9 @@ times (p50, p99). CPU per request is the figure to compare: it does not depend o
 the machine. `make numbers` puts the result into the README.
 """
 
-import os
 import statistics
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +16,8 @@ import click
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench import bodies, numbers, ours
+from tests.bench import numbers, ours
 from tests.bench.contestants import Contestant, Running
-from tests.bench.models import made
-from tests.bench.ours import Given
 from tests.bench.peers import roster
 from tests.bench.rounds import save
 
@@ -53,7 +49,7 @@ def main(
     """Measure, print the table, keep raw figures, picture and table."""
     console = Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
-    with given(photos, reviews, out) as what, Progress(console=console, transient=True) as progress:
+    with ours.given(photos, reviews, out) as what, Progress(console=console, transient=True) as progress:
         everybody = ours.everybody(what)
         left_out: dict[str, str] = {}
         if with_peers:
@@ -74,17 +70,6 @@ def main(
     for name, why in left_out.items():
         console.print(f"{name} was left out: {why}", markup=False)
     console.print(f"{out}/bench.json, .svg, .png; `make numbers` puts them into the README")
-
-
-@contextmanager
-def given(photos: Path | None, reviews: Path | None, out: Path) -> Iterator[Given]:
-    """Models, photos and reviews; the photos also as files, for the loop."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = bodies.photos(photos)
-        for number, data in enumerate(files):
-            Path(folder, f"{number}.jpg").write_bytes(data)
-        cores = len(os.sched_getaffinity(0))
-        yield Given(made(out / "models"), files, Path(folder), bodies.reviews(reviews), cores)
 
 
 def measured(

@@ -1,27 +1,29 @@
 """The limit, this project in every form, and the server that a user would build in an afternoon."""
 
+import os
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from serving import repository
+from serving.modelserver.runtimes.choice import settled_precision
 from serving.preprocess.image import to_pixels
-from tests.bench import environments
+from tests.bench import bodies, environments
 from tests.bench.asks import Ask, GrpcAsk, rest_bodies
 from tests.bench.contestants import Asks, Contestant, looping, posts, served, silent
-from tests.bench.models import PICTURE, newest
-from tests.bench.rounds import machine
+from tests.bench.models import PICTURE, made, newest
 from tests.bench.servers import LOCAL, gateway, modelserver
 from tests.processes import free_port, slipway
 
 Env = Mapping[str, str]
 PHOTOS, REVIEWS = "pictures", "reviews"
 JPEG, TEXT, JSON = "image/jpeg", "text/plain; charset=utf-8", "application/json"
-INT8 = Path("assets.extra", "int8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,17 @@ class Given:
     """The same photos as files."""
     reviews: Sequence[bytes]
     cores: int
+
+
+@contextmanager
+def given(photos: Path | None, reviews: Path | None, out: Path) -> Iterator[Given]:
+    """Models, photos and reviews; the photos also as files, for the loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = bodies.photos(photos)
+        for number, data in enumerate(files):
+            Path(folder, f"{number}.jpg").write_bytes(data)
+        cores = len(os.sched_getaffinity(0))
+        yield Given(made(out / "models"), files, Path(folder), bodies.reviews(reviews), cores)
 
 
 def everybody(given: Given) -> list[Contestant]:
@@ -51,34 +64,32 @@ def limits(given: Given) -> list[Contestant]:
             partial(looping, "photos", given.cores, version, given.photo_folder),
         ),
         Contestant("model alone, loop on all cores", "limit", partial(looping, "openvino", given.cores, version)),
-        Contestant("HTTP alone", "limit", partial(served, partial(_return_at_once, given))),
+        Contestant("HTTP alone", "limit", partial(served, partial(return_at_once, given))),
     ]
 
 
 def this_project(given: Given) -> list[Contestant]:
     """The gateway with both kinds of back end, the model server by itself, each precision, texts."""
     disk = partial(_locked_mb, "gateway", "modelserver", "openvino")
-    found = [
-        Contestant(f"gateway, embedded, {each}", "ours", partial(served, partial(_embedded, given, each)), disk)
-        for each in precisions(given)
-    ]
-    found += [
+
+    def inside(name: str, precision: str) -> Contestant:
+        return Contestant(name, "ours", partial(served, partial(embedded, given, precision, PHOTOS)), disk)
+
+    usual, *others = precisions(given)
+    return [
+        inside(f"gateway, embedded, {usual}", "auto"),
+        *(inside(f"gateway, embedded, {other}", other) for other in others),
         Contestant("gateway in front of the model server", "ours", partial(served, partial(_in_front, given)), disk),
         Contestant("model server, gRPC", "ours", partial(served, partial(_predict, given)), disk),
         Contestant("model server, REST", "ours", partial(served, partial(_rest, given)), disk),
         Contestant("gateway, reviews", "ours", partial(served, partial(_reviews, given)), disk, what="review"),
     ]
-    return found
 
 
 def precisions(given: Given) -> list[str]:
-    """Those that this machine computes in and the model allows."""
-    found = ["f32"]
-    if "no bfloat16" not in machine():
-        found.append("bf16")
-    if (newest(given.models, PHOTOS) / INT8).is_dir():
-        found.append("int8")
-    return found
+    """What the server chooses by itself on this machine, then what else can be asked for."""
+    usual: str = settled_precision("auto", repository.read_card(newest(given.models, PHOTOS)))
+    return list(dict.fromkeys([usual, "f32"]))
 
 
 def instead(given: Given) -> Contestant:
@@ -101,16 +112,18 @@ def _classify(model: str) -> str:
     return f"/v1/models/{model}/classify"
 
 
-def _return_at_once(given: Given, stack: ExitStack, env: Env) -> Asks:
+def return_at_once(given: Given, stack: ExitStack, env: Env) -> Asks:
+    """A handler that does nothing."""
     port = free_port()
     command = [sys.executable, "-m", "tests.bench.return_at_once", str(port)]
     stack.enter_context(silent(command, env))
     return posts(f"{LOCAL}:{port}", "/", JPEG, given.photos)
 
 
-def _embedded(given: Given, precision: str, stack: ExitStack, env: Env) -> Asks:
+def embedded(given: Given, precision: str, model: str, stack: ExitStack, env: Env) -> Asks:
+    """The gateway with the model server inside."""
     server = stack.enter_context(slipway(given.models, "--no-access-log", "--precision", precision, env=env))
-    return posts(server.gateway, _classify(PHOTOS), JPEG, given.photos)
+    return posts(server.gateway, _classify(model), JPEG, given.photos)
 
 
 def _reviews(given: Given, stack: ExitStack, env: Env) -> Asks:

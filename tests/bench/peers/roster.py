@@ -119,7 +119,7 @@ def everybody(given: Given, folder: Path, progress: Progress) -> tuple[list[Cont
 def _release(peer: Peer, site: Path) -> str:
     """What was installed, such as mosec 0.9.8."""
     name = Requirement(peer.packages[0]).name
-    found = next(distributions(name=name, path=[str(site)]), None)
+    found = next(iter(distributions(name=name, path=[str(site)])), None)
     return f"{name} {found.version if found else 'of an unknown release'}"
 
 
