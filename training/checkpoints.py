@@ -92,7 +92,7 @@ class Checkpoints:
 
 
 def _read(path: Path) -> State:
-    with np.load(path, allow_pickle=False) as arrays:
+    with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
         facts = json.loads(str(arrays["facts"]))
         parts = {kind: [arrays[name] for name in arrays.files if name.startswith(kind)] for kind in ("now-", "best-")}
     return State(**facts, now=parts["now-"], best=parts["best-"])

@@ -114,6 +114,10 @@ def _built(order: Order, data: PreparedData, strategy: Strategy) -> Any:
     try:
         with strategy.spread.scope():
             model = recipe.build(context(order, data))
+    except (TypeError, ValueError) as error:
+        if recipe.precision == "float32":
+            raise
+        raise BadInput(f"the network of {recipe.name} does not compute in {recipe.precision}") from error
     finally:
         keras.config.set_dtype_policy("float32")
     check_outputs(model, data.labels, recipe.name)
@@ -131,7 +135,7 @@ def _built(order: Order, data: PreparedData, strategy: Strategy) -> Any:
 def _end_in_float32(model: Any, name: str, precision: Precision, kernels: list[Any]) -> None:
     """The last layer's softmax, and the loss of it, need the digits that 16 bits do not have."""
     if not kernels:
-        raise BadInput(f"the network of {name} only looks weights up, there is nothing to compute in {precision}")
+        raise BadInput(f"the network of {name} does not compute in {precision}: it only looks weights up")
     model.layers[-1].dtype_policy = "float32"
 
 

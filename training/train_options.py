@@ -48,7 +48,7 @@ class GroupedCommand(click.Command):
         """Write the sections of `--help`."""
         groups: dict[str, list[tuple[str, str]]] = {"Options": []}
         for parameter in self.get_params(ctx):
-            if (row := parameter.get_help_record(ctx)) is not None:
+            if isinstance(parameter, click.Option) and (row := parameter.get_help_record(ctx)) is not None:
                 groups.setdefault(_LOOP.get(parameter.name or "", "Options"), []).append(row)
         for title, rows in groups.items():
             with formatter.section(title):
