@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, PercentFormatter
 from numpy.typing import NDArray
 
 from training.calibration import Reliability
@@ -76,12 +76,14 @@ def curves(phases: Phases, measure: str, title: str) -> Figure:
         learned, checked = (phase["epochs"].get(key, []) for key in (measure, f"val_{measure}"))
         epochs = np.arange(1, len(learned) + 1) + begin
         marker = "o" if len(learned) < 30 else ""
-        first = number == 0
+        first, last = number == 0, number == len(phases) - 1
         axes.plot(epochs, learned, "--", color=GREY, marker=marker, ms=4, label="training" if first else None)
         axes.plot(epochs, checked, color=BLUE, marker=marker, ms=4, lw=2, label="validation" if first else None)
         if measure == "loss" and checked and (place := overfits_from(learned, checked)) is not None:
-            axes.axvline(begin + place, color=ORANGE, ls=":", lw=2, label="overfitting begins")
-        _phase_name(axes, phase, begin, len(phases))
+            marked = any(line.get_label() == "overfitting begins" for line in axes.lines)
+            label = None if marked else "overfitting begins"
+            axes.axvline(begin + place, color=ORANGE, ls=":", lw=2, label=label)
+        _phase_name(axes, phase, begin, first=first, last=last)
         begin += len(learned)
     if "accuracy" in measure:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
@@ -91,15 +93,19 @@ def curves(phases: Phases, measure: str, title: str) -> Figure:
     return figure
 
 
-def _phase_name(axes: Axes, phase: Mapping[str, Any], begin: int, count: int) -> None:
-    if count < 2:
+def _phase_name(axes: Axes, phase: Mapping[str, Any], begin: int, *, first: bool, last: bool) -> None:
+    """The name of a phase above its stretch of the plot, where there are several."""
+    if first and last:
         return
-    if begin:
+    if not first:
         axes.axvline(begin + 0.5, color=GREY, lw=1)
+    else:
+        axes.set_title(axes.get_title(loc="left"), loc="left", pad=22, fontweight="bold")
     name = phase["name"] + ("" if phase.get("kept", True) else " (undone)")
-    axes.annotate(
-        name, (begin + 0.6, 0.98), xycoords=("data", "axes fraction"), va="top", fontsize=10, color=INK, clip_on=True
-    )
+    place = (1.0, 1.02) if last else (begin + 0.5, 1.02)
+    across = "axes fraction" if last else "data"
+    side = "right" if last else "left"
+    axes.annotate(name, place, xycoords=(across, "axes fraction"), ha=side, va="bottom", fontsize=10, color=INK)
 
 
 def _legend(axes: Axes) -> None:
@@ -111,15 +117,15 @@ def schedule(phases: Phases) -> Figure:
     """The learning rate of every epoch."""
     figure, axes = _axes("Learning rate")
     begin = 0
-    for phase in phases:
+    for number, phase in enumerate(phases):
         rates = phase["epochs"].get("learning_rate", [])
         axes.plot(np.arange(1, len(rates) + 1) + begin, rates, color=BLUE, marker="o", ms=4, lw=2)
-        _phase_name(axes, phase, begin, len(phases))
+        _phase_name(axes, phase, begin, first=number == 0, last=number == len(phases) - 1)
         begin += len(rates)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylim(bottom=0)
-    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda rate, _: f"{rate:.3g}"))
     return figure
 
 

@@ -122,9 +122,9 @@ def _tiles(run: _Run) -> Iterator[str]:
         yield report_page.tile("Calibration error", f"{found['calibration_error']:.2%}", more)
     yield report_page.tile("Macro-F1", f"{found['macro_f1']:.3f}", f"log loss {found['log_loss']:.3f}")
     if found.get("anomaly"):
-        others = [share for kind, share in found["anomaly"].items() if kind != "test"]
+        others = {round(share, 2) for kind, share in found["anomaly"].items() if kind != "test"}
         more = f"of foreign pictures; false alarms {found['anomaly']['test']:.1%}"
-        yield report_page.tile("Flagged", f"{min(others):.0%} or more", more)
+        yield report_page.tile("Flagged", f"{min(others):.0%}" + (" or more" if len(others) > 1 else ""), more)
 
 
 def _learning(run: _Run) -> Iterator[str]:

@@ -20,8 +20,8 @@ p{margin:.4rem 0;max-width:48rem}
 nav{display:flex;flex-wrap:wrap;gap:.25rem 1.1rem;margin-top:.7rem}
 nav a{color:var(--blue)}
 .tiles,.plots,.examples{display:grid;gap:.9rem}
-.tiles{grid-template-columns:repeat(auto-fit,minmax(10.5rem,1fr));margin-top:1.2rem}
-.plots{grid-template-columns:repeat(auto-fit,minmax(min(100%,24rem),1fr));align-items:start}
+.tiles{grid-template-columns:repeat(auto-fit,minmax(9rem,1fr));margin-top:1.2rem}
+.plots{grid-template-columns:repeat(auto-fit,minmax(min(100%,21rem),1fr));align-items:start}
 .examples{grid-template-columns:repeat(auto-fill,minmax(9.5rem,1fr))}
 .examples.wide{grid-template-columns:repeat(auto-fit,minmax(min(100%,22rem),1fr))}
 .tile,figure,.example,.scroll{background:var(--card);border:1px solid var(--line);border-radius:.6rem}
@@ -38,7 +38,7 @@ th,td{padding:.45rem .9rem;text-align:right;border-bottom:1px solid var(--line);
 tr:last-child td{border-bottom:0}
 th{color:var(--soft);font-weight:600;font-size:.9rem}
 th:first-child,td:first-child{text-align:left}
-td:first-child{white-space:normal;overflow-wrap:anywhere}
+td:first-child{white-space:normal;overflow-wrap:anywhere;min-width:7rem}
 .example{overflow:hidden;font-size:.9rem}
 .example img{display:block;width:100%;aspect-ratio:1;object-fit:contain;background:#e9ecef}
 .example div{padding:.55rem .7rem}
