@@ -178,7 +178,11 @@ class Parity:
     largest_difference: float
     """Of any probability."""
     top1_agreement: float
-    """Share of examples; a changed first place counts only where Keras' best two differ by over 0.02."""
+    """Share of examples with the same first place, or of those on the same side of the anomaly threshold if fewer.
+
+    A changed first place counts only where Keras' best two differ by over 0.02, a changed side only where its
+    score is not within 2 % of the threshold.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
