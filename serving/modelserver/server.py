@@ -33,7 +33,7 @@ from serving.modelserver.rest_app import RestApp
 from serving.modelserver.rest_calls import RestCalls
 from serving.modelserver.rest_limits import RestLimits
 from serving.modelserver.rest_server import RestServer
-from serving.modelserver.runtimes import choice
+from serving.modelserver.runtimes import choice, machine
 from serving.modelserver.server_config import ServerConfig
 
 log = logging.getLogger(__name__)
@@ -85,8 +85,10 @@ class ModelServer:
             StartFailed: with the text that tensorflow_model_server prints.
         """
         raise_file_limit()
+        machine.share_memory_pools()
         try:
             self._load()
+            machine.give_memory_back()
             with self._opening:
                 if self._stopped.is_set():
                     raise Unavailable("the server was told to stop")
