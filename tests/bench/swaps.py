@@ -13,7 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from serving.wire import protos
+from serving import repository
+from serving.modelserver.lifecycle import tfrecord
+from serving.wire import protos, tensors
 from tests.bench import bodies
 from tests.bench.asks import Ask, GrpcAsk, HttpAsk, rest_bodies
 from tests.bench.load import Answered, Paced, closed_loop
@@ -60,9 +62,10 @@ class Swap:
 def main(swaps: int, seconds: float, share: float, connections: int, out: Path) -> None:
     """Measure, print the tables, keep the raw figures."""
     console = Console(width=150)
-    template = newest(made(out / "models"), MODEL)
+    plain = newest(made(out / "models"), MODEL)
     with tempfile.TemporaryDirectory(dir=out) as folder:
-        models = Path(folder)
+        models = Path(folder, "models")
+        template = with_warm_up(plain, Path(folder, "template"))
         publish(template, models / MODEL, 1)
         with modelserver(models, (MODEL,)) as server:
             os.nice(LOWER_PRIORITY)
@@ -89,6 +92,29 @@ def callers(server: Server, connections: int) -> Sequence[Ask]:
         *(GrpcAsk(server.grpc, MODEL, list(pictures)) for _ in range(half)),
         *(HttpAsk(server.rest, path, "application/json", json) for _ in range(half)),
     ]
+
+
+def with_warm_up(version: Path, copy: Path) -> Path:
+    """The version with the warm-up requests that training gives every version it publishes."""
+    shutil.copytree(version, copy, copy_function=os.link)
+    logs = []
+    picture = np.zeros((1, SIDE, SIDE, 3), np.uint8)
+    files = np.array(bodies.photos(None)[:1], np.object_)
+    for signature, alias, array in (
+        ("serving_default", "image", picture),
+        ("serving_default", "image", np.repeat(picture, 4, axis=0)),
+        ("encoded", "image_bytes", files),
+    ):
+        log = protos.PredictionLog()
+        log.predict_log.request.model_spec.signature_name = signature
+        log.predict_log.request.inputs[alias].CopyFrom(tensors.to_proto(array))
+        logs.append(log.SerializeToString())
+    tfrecord.write(copy / repository.WARMUP_FILE, logs)
+    card = repository.read_card(copy)
+    if card is not None:
+        (copy / repository.CARD_FILE).unlink()  # a link: the original keeps its own
+        (copy / repository.CARD_FILE).write_text(replace(card, files=repository.checksums(copy)).to_json())
+    return copy
 
 
 def publish(template: Path, model: Path, version: int) -> None:
