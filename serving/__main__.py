@@ -5,6 +5,7 @@ The gateway calls the model server in process (`embedded.py`). Each of the two a
 """
 
 import gc
+import json
 import logging
 import os
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from serving.card import TextInput
+from serving.card import ModelCard, TableInput, TextInput
 from serving.embedded import EmbeddedUpstream
 from serving.errors import BadInput, NoCard, NotFound, ServingError
 from serving.gateway.config import GatewayConfig
@@ -115,7 +116,7 @@ def welcome(upstream: EmbeddedUpstream, server: ModelServer, gateway: Gateway, p
         f"REST     http://{address}:{server.rest_port}/",
         "",
     ]
-    examples: dict[str, list[str]] = {}
+    examples: dict[str, str] = {}
     for model in upstream.models():
         try:
             card = upstream.card(model.name)
@@ -126,20 +127,29 @@ def welcome(upstream: EmbeddedUpstream, server: ModelServer, gateway: Gateway, p
             reason = next((entry.message for entry in model.versions if entry.message), "still loading")
             lines.append(f"  {model.name:24} not available: {reason}")
             continue
-        lines.append(f"  {card.name:24} version {card.version}, {card.task}: {', '.join(card.labels[:6])}")
+        answers = ", ".join(card.labels[:6]) or "a number"
+        lines.append(f"  {card.name:24} version {card.version}, {card.task}: {answers}")
         url = f"{gateway.url}/v1/models/{model.name}/classify"
-        if isinstance(card.input, TextInput):
-            review = "'I loved it. The acting is wonderful, the plot never dull.'"
-            examples.setdefault("text", [f"  curl -H 'Content-Type: text/plain' --data-binary {review} {url}"])
-        else:
-            curl = f"  curl -H 'Content-Type: image/jpeg' --data-binary @{photo} {url}"
-            client = f"  {_python()} -m clients classify {photo} --model {model.name} --grpc {grpc}"
-            examples.setdefault("picture", [curl])
-            examples.setdefault("service", [client])
+        examples = _ways_to_ask(card, url, grpc, photo) | examples
     if len(lines) == 4:
         lines.append("  no models yet; train one while this runs: python -m training train shapes_cnn")
-    pasted = [line for kind in ("picture", "text", "service") for line in examples.get(kind, [])]
+    pasted = [examples[kind] for kind in ("picture", "text", "row", "service") if kind in examples]
     return [*lines, "", *(["Ask it:", *pasted, ""] if pasted else [])]
+
+
+def _ways_to_ask(card: ModelCard, url: str, grpc: str, photo: str) -> dict[str, str]:
+    """Kind of question to a line to paste."""
+    if isinstance(card.input, TextInput):
+        review = "'I loved it. The acting is wonderful, the plot never dull.'"
+        return {"text": f"  curl -H 'Content-Type: text/plain' --data-binary {review} {url}"}
+    if isinstance(card.input, TableInput):
+        row = {column.name: round((column.low + column.high) / 2, 3) for column in card.input.columns}
+        body = json.dumps({"instances": [row]}).replace("'", "\\u0027")
+        return {"row": f"  curl -H 'Content-Type: application/json' --data '{body}' {url}"}
+    return {
+        "picture": f"  curl -H 'Content-Type: image/jpeg' --data-binary @{photo} {url}",
+        "service": f"  {_python()} -m clients classify {photo} --model {card.name} --grpc {grpc}",
+    }
 
 
 def _python() -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from playwright.sync_api import Browser
 
 from serving.card import Column, TableInput
 from serving.gateway.upstream import Tensors
@@ -108,3 +109,17 @@ def test_the_readiness_inference_and_the_listing_know_tables(tables: Caller) -> 
     assert (houses["task"], houses["labels"]) == ("tabular", [])
     card = tables.ask("/v1/models/houses").json["card"]
     assert card["input"]["columns"][1] == {"name": "area", "low": 20, "high": 300}
+
+
+def test_the_page_asks_for_every_column_and_shows_the_number(browser: Browser, tables: Caller) -> None:
+    page = browser.new_page()
+    page.goto(tables.gateway.url)
+    page.get_by_label("Model", exact=True).select_option("houses")
+    page.get_by_label("rooms").fill("2.5")
+    page.get_by_label("area").fill("100")
+    page.get_by_role("button", name="Ask").click()
+    page.locator("#best", has_text="102.5").wait_for()
+
+    assert "20 to 300 in training" in page.locator("#columns").inner_text()
+    assert "rooms 2.5, area 100" in page.locator("#strip").inner_text()
+    page.close()

@@ -66,12 +66,25 @@ async function loadModels() {
   else if (models.get(before)) choice.value = before;
   showForm();
   await showCards(listing);
+  showForm();
 }
 
 function showForm() {
   const task = models.get($("model").value)?.task;
   $("for-pictures").hidden = task !== "image_classification";
   $("for-texts").hidden = task !== "text_classification";
+  const columns = models.get($("model").value)?.card?.input?.columns;
+  $("for-rows").hidden = task !== "tabular" || !columns;
+  if (columns) $("columns").replaceChildren(...columns.map(column));
+}
+
+function column({ name, low, high }) {
+  const field = element("label", name);
+  const middle = Number(((low + high) / 2).toPrecision(4));
+  const range = `${Number(low.toPrecision(4))} to ${Number(high.toPrecision(4))} in training`;
+  field.append(element("input", "", { type: "number", step: "any", required: "", name, value: middle }));
+  field.append(element("span", range, { class: "quiet" }));
+  return field;
 }
 
 function complain(text) {
@@ -118,8 +131,8 @@ async function showView({ view }) {
 async function showAnswer(answer) {
   const [prediction] = answer.predictions;
   await showView(prediction);
-  $("best").textContent = `${prediction.label}, ${percent(prediction.probability)}`;
-  $("bars").replaceChildren(...prediction.top.map(bar));
+  $("best").textContent = said(prediction);
+  $("bars").replaceChildren(...(prediction.top ?? []).map(bar));
   const time = answer.timing_ms;
   const facts = [
     ["Model", `${answer.model}, version ${answer.version}`],
@@ -132,6 +145,10 @@ async function showAnswer(answer) {
   $("facts").replaceChildren(...facts.flatMap(([name, value]) => [element("dt", name), element("dd", value)]));
   $("answer").hidden = false;
   $("answer-title").focus({ preventScroll: false });
+}
+
+function said({ value, label, probability }) {
+  return value === undefined ? `${label}, ${percent(probability)}` : String(value);
 }
 
 function bar({ label, probability }) {
@@ -149,7 +166,8 @@ function remember(answer, show) {
   const entry = element("li");
   if (show.url) entry.append(element("img", "", { src: show.url, alt: show.name }));
   else entry.append(element("q", show.text.slice(0, 80)));
-  entry.append(element("strong", prediction.label), element("div", percent(prediction.probability)));
+  entry.append(element("strong", prediction.label ?? String(prediction.value)));
+  if (prediction.label) entry.append(element("div", percent(prediction.probability)));
   if (prediction.anomaly?.flagged) entry.append(element("div", "unusual", { class: "warning" }));
   entry.append(element("div", answer.model, { class: "quiet" }));
   $("strip").prepend(entry);
@@ -204,6 +222,10 @@ function aboutCard(said) {
     rows.push(["Log loss", quality.log_loss.toFixed(3)]);
     rows.push(["Calibration error", quality.calibration_error.toFixed(3)]);
   }
+  if (said.regression) {
+    rows.push(["Mean absolute error", `${said.regression.mae.toPrecision(4)} on ${said.regression.examples} test examples`]);
+    rows.push(["R2", said.regression.r2.toFixed(4)]);
+  }
   if (said.anomaly_threshold != null) rows.push(["Flagged as unusual", `above a score of ${said.anomaly_threshold.toFixed(3)}`]);
   return rows;
 }
@@ -237,6 +259,12 @@ $("file").addEventListener("change", () => takePictures([...$("file").files]).th
 $("for-texts").addEventListener("submit", (event) => {
   event.preventDefault();
   classify($("text").value, "text/plain; charset=utf-8", { text: $("text").value });
+});
+$("for-rows").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const row = Object.fromEntries([...new FormData($("for-rows"))].map(([name, value]) => [name, Number(value)]));
+  const text = Object.entries(row).map(([name, value]) => `${name} ${value}`).join(", ");
+  classify(JSON.stringify({ instances: [row] }), "application/json", { text });
 });
 for (const name of ["dragover", "dragleave", "drop"]) {
   $("drop").addEventListener(name, (event) => {
