@@ -53,7 +53,7 @@ def main(
         everybody = ours.everybody(what)
         left_out: dict[str, str] = {}
         if with_peers:
-            found, left_out = roster.everybody(what, out / "environments", progress)
+            found, left_out = roster.everybody(what, out / "environments", progress, only)
             everybody += found
         chosen = [each for each in everybody if not only or any(word in each.name for word in only)]
         rows = measured(chosen, rounds, seconds, starts, progress, left_out)

@@ -97,11 +97,14 @@ PEERS = (
 )
 
 
-def everybody(given: Given, folder: Path, progress: Progress) -> tuple[list[Contestant], dict[str, str]]:
-    """The peers that could be installed, and of the others why not."""
+def everybody(
+    given: Given, folder: Path, progress: Progress, only: Sequence[str] = ()
+) -> tuple[list[Contestant], dict[str, str]]:
+    """The peers that could be installed, of those whose name has one of the words; and of the others why not."""
     found, left_out = [], {}
-    task = progress.add_task("environments", total=len(PEERS))
-    for peer in PEERS:
+    wanted = [peer for peer in PEERS if not only or any(word in peer.name for word in only)]
+    task = progress.add_task("environments", total=len(wanted))
+    for peer in wanted:
         progress.update(task, description=f"installing {peer.name}")
         try:
             home = installed(peer, folder.absolute())
