@@ -21,7 +21,7 @@ RECIPE = Recipe(
     learning_rate=3e-3,
     weight_decay=0.02,
     schedule="cosine",
-    epochs=60,
+    epochs=50,
     batch_size=32,
     restore_best=False,  # a hundred validation photos choose an epoch by chance; the schedule ends well by itself
     augment=Augment(flip=True, crop=0.35, color=0.3),
