@@ -41,7 +41,7 @@ def test_the_share_of_each_label_on_the_test_split_is_shown_once_a_version_has_a
 
 
 def test_a_card_that_measured_nothing_has_no_reference(serve: Serve) -> None:
-    caller = serve(Classifiers(COLORS))
+    caller = serve(Classifiers(replace(COLORS, quality=None)))
     caller.classify(RED)
 
     assert shown(caller, "gateway_reference_label_share") == {}
