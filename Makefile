@@ -15,7 +15,7 @@ SPACE := $(subst ,, )
 HOST ?= http://127.0.0.1:8080
 SHAPE ?= constant
 
-.PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps bench-peers bench-latency numbers profile load load-ui
+.PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps bench-peers bench-latency numbers profile load load-ui images images-test k8s-test
 
 serve: $(VENV)/.serving samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg
@@ -110,6 +110,20 @@ $(VENV)/.everything: $(EVERYTHING:%=requirements/%.txt) | $(VENV)/bin/python
 	@echo "Installing everything, the test tools too, into $(VENV) ..."
 	$(PIP) $(EVERYTHING:%=-r requirements/%.txt)
 	@touch $@ $(VENV)/.serving
+
+# Builds the images, runs them hardened and asks them; needs Docker, or buildah, podman, runc and mmdebstrap.
+images-test: $(VENV)/.everything
+	$(RUN) -m pytest tests/images -m images $(IMAGES_FLAGS)
+
+# Everything about the manifests, the policy scan by checkov too.
+k8s-test: $(VENV)/.everything $(VENV)/policy/.installed
+	$(RUN) -m pytest tests/k8s tests/test_tensorflow_serving_files.py tests/test_store.py -m 'policy or not policy'
+
+$(VENV)/policy/.installed: requirements/policy.txt | $(VENV)/bin/python
+	@echo "Installing checkov apart from everything else ..."
+	@$(PYTHON) -m venv $(VENV)/policy
+	$(VENV)/policy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/policy.txt
+	@touch $@
 
 # The same rules for the Prometheus operator; a test holds the two equal.
 MONITORING := k8s/components/monitoring
