@@ -63,7 +63,7 @@ def evaluate(
         name=name,
         version=version,
         recipe=options.recipe_of(card),
-        choice=options.choice(source or options.kind_of(card), data_dir, target, sha256),
+        choice=options.choice_for(card, source, data_dir, target, sha256),
         models=models,
         cache=cache_dir,
     )

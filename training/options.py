@@ -39,9 +39,10 @@ def choice(source: str | None, data_dir: Path | None, target: str, sha256: str) 
     return SourceChoice(kind=cast("SourceKind | None", source), data_dir=data_dir, sha256=sha256, target=target)
 
 
-def kind_of(card: ModelCard) -> str | None:
-    """Where a version's data came from, if that is known."""
-    return None if card.dataset.source == "unknown" else card.dataset.source
+def choice_for(card: ModelCard, source: str | None, data_dir: Path | None, target: str, sha256: str) -> SourceChoice:
+    """The same for a published version, whose card says what the caller did not."""
+    kind = None if card.dataset.source == "unknown" else card.dataset.source
+    return choice(source or kind, data_dir, target or str(card.training.get("target", "")), sha256)
 
 
 def recipe_of(card: ModelCard) -> Recipe | None:

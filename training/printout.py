@@ -16,6 +16,8 @@ def show(card: ModelCard) -> None:
             console.print(table)
     if card.regression is not None:
         console.print(tables.of_regression(card))
+    if (phases := tables.of_phases(card)) is not None:
+        console.print(phases)
     console.print(tables.of_parity(card))
 
 

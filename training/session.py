@@ -190,6 +190,7 @@ def _training_facts(order: Order, run: fit.Run, seconds: float) -> dict[str, Any
         **options_of(recipe),
         "settings": settings_of(recipe.name, recipe, dict(recipe.settings)),
         "backbone_weights": fitting.weights_name(order),
+        **({"target": order.choice.target} if order.choice.target else {}),
         "phases": [
             {"name": phase.name, "kept": phase.kept, "epochs": len(phase.epochs["loss"])}
             | {name: float(f"{values[-1]:.5g}") for name, values in phase.epochs.items()}

@@ -100,6 +100,20 @@ def _add_baseline(table: Table, card: ModelCard) -> None:
                 table.add_row(f"The same by: {simple['name']}", show.format(simple[key]))
 
 
+def of_phases(card: ModelCard) -> Table | None:
+    """The phases of learning side by side, where there was more than one: where each ended, and which was kept."""
+    phases = card.training.get("phases") or []
+    if len(phases) < 2:
+        return None
+    measures = [name for name in phases[0] if name.startswith("val_")]
+    table = Table("Phase", "Epochs", *(name.replace("val_", "Validation ") for name in measures), "Kept")
+    table.title = "Phases of learning"
+    for one in phases:
+        figures = (f"{one[name]:.4f}" for name in measures)
+        table.add_row(str(one["name"]), str(one["epochs"]), *figures, "yes" if one["kept"] else "no, undone")
+    return table
+
+
 def of_parity(card: ModelCard) -> Table:
     """How every runtime compares with Keras."""
     table = Table("Runtime", "Precision", "Examples", "Largest difference", "Same first place", "Allowed")

@@ -55,7 +55,7 @@ def compare(
 ) -> None:  # fmt: skip
     """Ask versions V1 and V2 of NAME the same test examples; exit code 3 if V2 is worse than V1."""
     _, card = contest.find_card(models, name, second)
-    opened = _source_of(card, options.choice(source or options.kind_of(card), data_dir, target, sha256))
+    opened = _source_of(card, options.choice_for(card, source, data_dir, target, sha256))
     verdict = contest.compare(models, name, (first, second), opened, cache_dir, Progress(visible=not quiet))
     show(verdict)
     sys.exit(WORSE if verdict.refusals else 0)
@@ -133,7 +133,7 @@ def export_lite(
 ) -> None:  # fmt: skip
     """Write NAME as a TFLite file with its card inside, and hold its answers against the version's."""
     folder, card = contest.find_card(models, name, version)
-    opened = _source_of(card, options.choice(source or options.kind_of(card), data_dir, target, sha256))
+    opened = _source_of(card, options.choice_for(card, source, data_dir, target, sha256))
     labels = tuple(sorted(card.labels))
     progress = Progress(visible=not quiet)
     data = datasets.load(opened, card.input, network=name, labels=labels, cache=cache_dir, progress=progress)
