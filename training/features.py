@@ -50,7 +50,7 @@ def _view(
 
 def _key(frozen: Any, data: PreparedData, split: str, spec: ImageInput, view: str) -> str:
     probe = np.random.default_rng(0).integers(0, 256, (2, spec.height, spec.width, spec.channels), np.uint8)
-    answer = np.asarray(frozen(probe, training=False), np.float32)
+    answer = np.asarray(_ask(frozen, probe), np.float32)
     return hashlib.sha256(f"{data.key} {split} {view} ".encode() + answer.tobytes()).hexdigest()[:24]
 
 
@@ -58,10 +58,15 @@ def _compute(frozen: Any, examples: Examples, view: str, progress: Progress) -> 
     pixels = examples.inputs
     assert isinstance(pixels, np.ndarray), "only pictures have a frozen part"
     done: list[NDArray[np.float32]] = []
-    answer = tf.function(lambda batch: frozen(batch, training=False), reduce_retracing=True)  # on one device alone
+    answer = tf.function(lambda batch: _ask(frozen, batch), reduce_retracing=True)
     with progress.steps(f"Features, {view}", len(examples)) as advance:
         for start in range(0, len(examples), _BATCH):
             batch = np.asarray(pixels[start : start + _BATCH])
             done.append(np.asarray(answer(batch[:, :, ::-1] if view == "mirrored" else batch), np.float32))
             advance(len(batch))
     return np.concatenate(done)
+
+
+def _ask(frozen: Any, batch: Any) -> Any:
+    """On one device, also where the part belongs to a model that learns on several."""
+    return frozen([batch] if isinstance(frozen.input, list) else batch, training=False)
