@@ -20,6 +20,7 @@ from tests.bench import numbers, ours
 from tests.bench.contestants import Contestant, Running
 from tests.bench.peers import roster
 from tests.bench.rounds import save
+from tests.processes import exit_when_told
 
 Samples = dict[str, list[float]]
 _FOLDER = click.Path(exists=True, path_type=Path)
@@ -47,6 +48,7 @@ def main(
     out: Path,
 ) -> None:
     """Measure, print the table, keep raw figures, picture and table."""
+    exit_when_told()
     console = Console(stderr=True)
     out.mkdir(parents=True, exist_ok=True)
     with ours.given(photos, reviews, out) as what, Progress(console=console, transient=True) as progress:

@@ -24,7 +24,7 @@ from tests.bench.load import closed_spell
 from tests.bench.models import made
 from tests.bench.open_loop import CONNECTIONS, open_loop
 from tests.bench.rounds import machine, save
-from tests.processes import slipway
+from tests.processes import exit_when_told, slipway
 
 SHARES = (0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.3, 1.6)
 GENERATOR_LIMIT = 0.85
@@ -39,6 +39,7 @@ GENERATOR_LIMIT = 0.85
 @click.option("--out", default="build/bench", show_default=True, type=click.Path(path_type=Path), help="Results.")
 def main(url: str | None, model: str, photos: Path | None, seconds: float, connections: int, out: Path) -> None:
     """Measure the curve; print it, draw it, keep it."""
+    exit_when_told()
     console = Console(stderr=True)
     with running(url, out) as address:
         path = f"/v1/models/{model}/classify"

@@ -22,7 +22,7 @@ from tests.bench.contestants import Running, looping, served
 from tests.bench.models import newest
 from tests.bench.ours import Given
 from tests.bench.rounds import Measure, Rounds, alternate, machine, save
-from tests.processes import slipway
+from tests.processes import exit_when_told, slipway
 
 HTTP, EMPTY, REAL = "HTTP alone", "gateway, no-op model", "gateway"
 PREPARED, WORK, MODEL, NOTHING = "decode and resize", "bare work", "model", "no-op model"
@@ -37,6 +37,7 @@ _FOLDER = click.Path(exists=True, path_type=Path)
 @click.option("--out", default="build/bench", show_default=True, type=click.Path(path_type=Path), help="Results.")
 def main(photos: Path | None, rounds: int, seconds: float, out: Path) -> None:
     """Measure, print the stages, draw them."""
+    exit_when_told()
     console = Console()
     out.mkdir(parents=True, exist_ok=True)
     with ours.given(photos, None, out) as what:

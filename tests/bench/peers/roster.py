@@ -152,6 +152,8 @@ def _started(peer: Peer, home: Path, given: Given, stack: ExitStack, env: Env) -
         "PYTHONPATH": str(CHECKOUT),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_AUTH_MODE": "disabled",  # it listens on loopback alone, and would write a token into the home folder
+        "RAY_raylet_start_wait_time_s": "120",
         "BENTOML_DO_NOT_TRACK": "1",
         "PATH": f"{home / 'bin'}:/usr/bin:/bin",
     }
