@@ -1,10 +1,13 @@
 """SIGTERM and SIGINT, heard by a thread of their own; every server of this project ends by this room."""
 
+import logging
 import os
 import signal
 import socket
 import threading
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 class Signals:
@@ -25,7 +28,8 @@ class Signals:
         threading.Thread(target=self._listen, name="signals", daemon=True).start()
 
     def _listen(self) -> None:
-        self._signals.recv(1)
+        told = self._signals.recv(1)
+        log.warning("%s: ending", signal.Signals(told[0]).name if told else "the socket of signals was closed")
         threading.Thread(target=self._begin, name="stop", daemon=True).start()
         self._signals.recv(1)
         os._exit(1)  # asked twice: do not wait for what is under way

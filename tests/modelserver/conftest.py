@@ -59,7 +59,7 @@ def stand_in_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelS
         grpc_port=0,
         rest_port=0,
         drain_s=2,
-        rest_timeout_s=5,
+        rest_timeout_s=20,
         body_timeout_s=2,
         monitoring_path="/monitoring/prometheus/metrics",
         lifecycle=LifecycleOptions(allow_labels_for_unavailable=True, poll_s=0),
