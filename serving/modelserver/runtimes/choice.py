@@ -129,7 +129,11 @@ class ServedModel:
             machine.give_memory_back()
 
     def _compile(self, bundle: Bundle, card: ModelCard | None, options: RuntimeOptions, changes: bool) -> str:
-        """Compile every signature that converts, and remember why the others do not; returns the precision."""
+        """Compile every signature that converts, and remember why the others do not; returns the precision.
+
+        Whoever wrote a card has compared the answers to batches with Keras': of such a version it is known
+        that the rows of a request may be computed apart.
+        """
         why_none = _without_openvino(options, changes and self._tensorflow.installed)
         if why_none:
             self._reasons = dict.fromkeys(bundle.signatures, why_none)
@@ -144,7 +148,7 @@ class ServedModel:
                     signature,
                     settings(options, precision),
                     read,
-                    own_rows(graph.operations(bundle, signature), precision),
+                    own_rows(graph.operations(bundle, signature), precision) if card is not None else (),
                 )
             except NotConvertible as error:
                 self._reasons[name] = f"OpenVINO cannot run it: {error}"

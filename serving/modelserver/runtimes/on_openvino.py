@@ -63,13 +63,13 @@ def settings(options: RuntimeOptions, precision: str) -> dict[str, Any]:
 
 
 def own_rows(operations: Collection[str], precision: str) -> tuple[int, ...]:
-    """Numbers of rows that get a program of their own, compiled for exactly so many; the last is worth merging up to.
+    """Numbers of rows to compile for exactly, the last being worth merging up to; empty: compile for any number.
 
-    A program that takes any number costs more for each, and again whenever the number changes: MobileNetV2
-    took 6.5 ms of CPU for one picture instead of 5.9 in float32, 3.2 instead of 2.9 in int8, and some 2 ms
-    more in a run that followed one of another size. Four rows at once save nothing in float32, where one
-    picture keeps a core busy, and a third in int8. Networks that do not convolve mostly read weights,
-    which many rows share: they are compiled once, for any number.
+    A program that takes any number costs more for each, again whenever the number changes, and several
+    times the memory: MobileNetV2 took 6.5 ms of CPU for one picture instead of 5.9 in float32, some 2 ms more in
+    a run that followed one of another size, and 79 MB instead of 44 once it had seen four rows. Four rows
+    at once save nothing in float32, where one picture keeps a core busy, and a third in int8. Networks that
+    do not convolve mostly read weights, which many rows share.
     """
     if _CONVOLUTIONS.isdisjoint(operations):
         return ()
@@ -98,7 +98,7 @@ class OpenVinoSignature:
             signature: which of its signatures.
             config: from `settings`.
             read: where the OpenVINO model comes from.
-            rows: from `own_rows`.
+            rows: from `own_rows`, if the answer to each row is known not to depend on the others.
 
         Raises:
             NotConvertible: operations, types or names that OpenVINO does not have.
@@ -112,11 +112,12 @@ class OpenVinoSignature:
         self._shapes = Shapes(self._source)
         self._lock = threading.Lock()
         self._variants: OrderedDict[tuple[int, ...], Program] = OrderedDict()
-        self._program = None if None in self._shapes.declared else self._compiled(self._source.get())
         self._exact = self._compiled_for(rows)
+        any_rows = not self._exact and None not in self._shapes.declared
+        self._program = self._compiled(self._source.get()) if any_rows else None
         self.best_rows = max(rows, default=MANY)
         """See LoadedModel.best_rows."""
-        self.parallel = self._program.parallel if self._program else 1
+        self.parallel = max((program.parallel for program in self._programs()), default=1)
         self._warm()
         if self._shapes.settled:
             self._source.forget()
@@ -128,7 +129,12 @@ class OpenVinoSignature:
         arrays = [inputs[alias] for alias in self._signature.inputs]
         for alias in self._narrowed:
             _within_32_bits(alias, inputs[alias])
-        return self._program_for(tuple(array.shape for array in arrays)).run(arrays, aliases)
+        sent = tuple(array.shape for array in arrays)
+        if exact := self._exact.get(sent):
+            return exact.run(arrays, aliases)
+        if self._exact and self._shapes.fit(sent) and len({shape[0] for shape in sent}) == 1 and sent[0][0]:
+            return self._in_pieces(arrays, aliases)
+        return self._program_for(sent).run(arrays, aliases)
 
     def close(self) -> None:
         """Free everything."""
@@ -136,28 +142,40 @@ class OpenVinoSignature:
         self._exact.clear()
         del self._program, self._source, self._shapes
 
+    def _programs(self) -> list[Program]:
+        return [*self._exact.values(), *([self._program] if self._program else [])]
+
     def _program_for(self, sent: tuple[Shape, ...]) -> Program:
         """The compiled model that takes these shapes; one of their ranks is compiled if there is none."""
-        if (exact := self._exact.get(sent)) is not None:
-            return exact
         self._shapes.admit(sent)
         if self._program is not None and self._shapes.fit(sent):
             return self._program
         return self._variant(tuple(map(len, sent)))
 
     def _compiled_for(self, rows: Sequence[int]) -> dict[tuple[Shape, ...], Program]:
-        """Programs for exactly so many rows, where nothing but their number varies."""
+        """Programs for exactly so many rows, most rows first; empty unless nothing but their number varies."""
         found: dict[tuple[Shape, ...], Program] = {}
         declared = [shape or () for shape in self._shapes.declared]
-        if self._program is None or any(shape[:1] != (-1,) or -1 in shape[1:] for shape in declared):
+        if not declared or any(shape[:1] != (-1,) or -1 in shape[1:] for shape in declared):
             return found
-        for count in rows:
+        for count in sorted(rows, reverse=True):
             shapes = tuple((count, *shape[1:]) for shape in declared)
             converted = self._source.get()
-            single = replace(converted, model=converted.model.clone())
-            single.reshape(single.model, shapes)
-            found[shapes] = self._compiled(single)
+            exact = replace(converted, model=converted.model.clone())
+            exact.reshape(exact.model, shapes)
+            found[shapes] = self._compiled(exact)
         return found
+
+    def _in_pieces(self, arrays: Sequence[NDArray[Any]], aliases: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """A request of some rows as runs of the numbers that were compiled for."""
+        parts: list[dict[str, NDArray[Any]]] = []
+        start, rows = 0, arrays[0].shape[0]
+        for shapes, program in self._exact.items():
+            size = shapes[0][0]
+            while rows - start >= size:
+                parts.append(program.run([array[start : start + size] for array in arrays], aliases))
+                start += size
+        return {alias: np.concatenate([part[alias] for part in parts]) for alias in aliases}
 
     def _variant(self, ranks: tuple[int, ...]) -> Program:
         with self._lock:
@@ -182,16 +200,10 @@ class OpenVinoSignature:
         return Program(openvino(), compiled, converted.inputs, converted.outputs)
 
     def _warm(self) -> None:
-        """Zeros through every infer request; a graph that refuses zeros is none the worse.
-
-        What takes any number of rows is left cold where there are programs for the usual numbers: its
-        first run takes some 0.05 s, and the memory of its activations is not spent before somebody asks.
-        """
-        if self._program is None:
-            return
+        """Zeros through every infer request; a graph that refuses zeros is none the worse."""
         types = [dtypes.numpy_dtype(spec.data_type) for spec in self._signature.inputs.values()]
         one = tuple(tuple(max(size, 1) for size in shape or ()) for shape in self._shapes.declared)
-        for shapes, program in (self._exact or {one: self._program}).items():
+        for shapes, program in (self._exact or ({one: self._program} if self._program else {})).items():
             arrays = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, types, strict=True)]
             try:
                 self._shapes.admit(shapes)
