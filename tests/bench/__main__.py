@@ -98,7 +98,11 @@ def measured(
         for number in range(rounds):
             for name in list(running)[:: -1 if number % 2 else 1]:
                 progress.update(task, description=f"round {number + 1} of {rounds}: {name}")
-                _turn(running[name], seconds, samples[name], half=groups[name] != "limit")
+                try:
+                    _turn(running[name], seconds, samples[name], half=groups[name] != "limit")
+                except RuntimeError as error:
+                    left_out[name] = f"it failed in round {number + 1}: {error}"
+                    del running[name]
                 progress.advance(task)
         for name, started in running.items():
             _add(samples[name], {"peak_mb": started.peak_mb()})

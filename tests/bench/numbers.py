@@ -41,8 +41,11 @@ def main(out: Path, readme: Path, facts: Path, docs: Path) -> None:
     document = read(out)
     readme.write_text(placed(readme.read_text(), markdown(document)))
     (docs / "bench.svg").write_bytes((out / "bench.svg").read_bytes())
-    facts.write_text(json.dumps(facts_of(document, _latency(out)), indent=1) + "\n")
-    click.echo(f"{readme}, {docs / 'bench.svg'} and {facts} are of {document['when']}", err=True)
+    click.echo(f"{readme} and {docs / 'bench.svg'} are of {document['when']}", err=True)
+    try:
+        facts.write_text(json.dumps(facts_of(document, _latency(out)), indent=1) + "\n")
+    except KeyError as error:
+        raise click.ClickException(f"{facts} was left as it is, since the run has no row {error}") from error
 
 
 def read(out: Path) -> dict[str, Any]:
