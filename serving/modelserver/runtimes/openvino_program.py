@@ -36,9 +36,12 @@ class Program:
 
     def run(self, arrays: Sequence[NDArray[Any]], aliases: Sequence[str]) -> dict[str, NDArray[Any]]:
         """Compute; the arrays are read in place and only until this returns, the results are the caller's own."""
-        with self._free.one() as request:
+        request = self._free.take()
+        try:
             self._compute(request, arrays)
             return {alias: _copied(request.get_output_tensor(self._outputs[alias])) for alias in aliases}
+        finally:
+            self._free.give_back(request)
 
     def _compute(self, request: Any, arrays: Sequence[NDArray[Any]]) -> None:
         try:

@@ -45,13 +45,14 @@ class Pool(Generic[T]):
     @contextmanager
     def one(self) -> Iterator[T]:
         """Any of them, as soon as those who came earlier have had theirs; the last one used if there is a choice."""
-        thing = self._take()
+        thing = self.take()
         try:
             yield thing
         finally:
-            self._give_back(thing)
+            self.give_back(thing)
 
-    def _take(self) -> T:
+    def take(self) -> T:
+        """One of them, as with `one`; give_back() must follow."""
         with self._lock:
             if self._free:
                 return self._free.pop()
@@ -59,7 +60,8 @@ class Pool(Generic[T]):
             self._waiting.append(waiter)
         return waiter.wait()
 
-    def _give_back(self, thing: T) -> None:
+    def give_back(self, thing: T) -> None:
+        """Let the next have it."""
         with self._lock:
             if self._waiting:
                 self._waiting.popleft().hand(thing)
