@@ -8,6 +8,7 @@ says, errors too, is the answer. `GET /v1/models` and `GET /v1/models/{model}` s
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 from urllib.parse import quote, unquote
@@ -58,6 +59,7 @@ class Passage:
     version: int = 0
 
 
+@lru_cache(maxsize=1024)
 def passage(raw_path: str) -> Passage | None:
     """The passage that a raw path without its query takes, or None if it is the gateway's own.
 

@@ -17,12 +17,12 @@ from tests.gateway.caller import BLUE, JPEG, RED, TEXT, Caller
 from tests.gateway.conftest import Serve
 from tests.gateway.test_health import until
 
-MODELS = ("tiny_image", "tiny_text", "half_plus_two")
+MODELS = ("tiny_image", "tiny_text", "tiny_watchful", "half_plus_two")
 
 
 @pytest.fixture(scope="module")
 def store(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of three models; one has two versions and a label, one has no card."""
+    """A folder of four models; one has two versions and a label, one has no card."""
     root = tmp_path_factory.mktemp("models")
     for name in MODELS:
         version = next(entry for entry in sorted((saved_models / name).iterdir()) if entry.name.isdigit())
@@ -62,6 +62,13 @@ def test_pictures_and_texts_are_answered_by_the_model_server(caller: Caller) -> 
     assert caller.ask("/v1/models/tiny_image/classify", BLUE, JPEG).labels == ["blue"]
     assert caller.ask("/v1/models/tiny_text/classify", "a great film", TEXT).labels == ["pos"]
     assert caller.ask("/v1/models/tiny_text/classify", "an awful film", TEXT).labels == ["neg"]
+
+
+def test_a_model_that_measures_strangeness_says_so_over_the_wire_too(caller: Caller) -> None:
+    answer = caller.ask("/v1/models/tiny_watchful/classify", RED, JPEG).json["predictions"][0]["anomaly"]
+
+    assert set(answer) == {"score", "threshold", "flagged"}
+    assert answer["flagged"] is (answer["score"] > answer["threshold"])
 
 
 def test_it_becomes_ready_and_lists_what_is_configured_and_what_was_asked_for(caller: Caller) -> None:
