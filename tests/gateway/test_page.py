@@ -86,6 +86,19 @@ def test_a_pasted_photo_is_taken(page: Page) -> None:
     page.locator("#best", has_text="green").wait_for()
 
 
+def test_a_pasted_review_lands_in_its_box_wherever_it_is_pasted(page: Page) -> None:
+    page.get_by_label("Model", exact=True).select_option("moods")
+    page.evaluate(
+        """() => {
+            const carried = new DataTransfer();
+            carried.setData("text/plain", "such a good film");
+            document.body.dispatchEvent(new ClipboardEvent("paste", {clipboardData: carried, bubbles: true}));
+        }"""
+    )
+    page.get_by_role("button", name="Classify").click()
+    page.locator("#best", has_text="good, 90.0 %").wait_for()
+
+
 def test_a_review_gets_its_label(page: Page) -> None:
     page.get_by_label("Model", exact=True).select_option("moods")
     page.get_by_label("Review").fill("such a good film")

@@ -247,6 +247,13 @@ function confusion({ labels, quality }) {
 }
 
 function pasted(event) {
+  const text = event.clipboardData?.getData("text/plain");
+  if (text && !$("for-texts").hidden && !event.target.closest?.("input, textarea")) {
+    event.preventDefault();
+    $("text").value = text;
+    $("text").focus();
+    return;
+  }
   const files = [...(event.clipboardData?.files ?? [])];
   if (!files.length || $("for-pictures").hidden) return;
   event.preventDefault();
