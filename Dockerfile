@@ -36,10 +36,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
  && rm -rf "$openvino/include" "$openvino/cmake" "$openvino"/libs/cache.json "$openvino"/libs/libopenvino_intel_[gn]pu_plugin.so \
  && find /opt/venv -depth \( -type d -name tests -o -name '*.pyx' -o -name '*.pyi' \) -exec rm -rf {} +
 
+# Without tfds: a package that it needs comes as source only, and nothing is built here.
 FROM venv AS training-venv
-COPY requirements/training.txt requirements/tfds.txt ./
+COPY requirements/training.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m pip --python /opt/venv/bin/python install --quiet -r training.txt -r tfds.txt
+    python -m pip --python /opt/venv/bin/python install --quiet -r training.txt
 
 FROM venv AS load-venv
 COPY requirements/load.txt requirements/clients.txt ./
@@ -97,10 +98,12 @@ FROM slipway AS load
 COPY --from=load-venv /opt/venv /opt/venv
 COPY serving serving
 COPY clients clients
+# Pictures to send where nobody has any.
+COPY training/__init__.py training/sample_pictures.py training/
 COPY tests/__init__.py tests/processes.py tests/
 COPY tests/bench tests/bench
 COPY tests/load tests/load
-RUN python -m compileall -q serving clients tests
+RUN python -m compileall -q serving clients training tests
 USER 65532:65532
 EXPOSE 8089
 CMD ["locust", "-f", "tests/load/locustfile.py", "--class-picker"]

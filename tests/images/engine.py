@@ -20,7 +20,7 @@ from tests.processes import CHECKOUT
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 HARDENED = (
     *("--network=host", "--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
-    *("--memory=512m", "--pids-limit=200", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"),
+    *("--pids-limit=200", "--ulimit=nofile=4096:4096", "--ulimit=nproc=4096:4096"),
 )
 
 
@@ -78,15 +78,20 @@ class Engine:
 
     @contextmanager
     def container(
-        self, image: str, *words: str, env: Mapping[str, str] | None = None, mounts: Sequence[str] = ()
+        self,
+        image: str,
+        *words: str,
+        env: Mapping[str, str] | None = None,
+        mounts: Sequence[str] = (),
+        memory: str = "512m",
     ) -> Iterator["Container"]:
         """Run an image hardened until the block ends; `words` stand for the image's CMD."""
         runtime = ["--runtime=runc"] if self.program == "podman" else []
         given = [f"--env={name}={value}" for name, value in (env or {}).items()]
         volumes = [f"--volume={mount}" for mount in mounts]
-        name = run(self.program, *runtime, "run", "--detach", *HARDENED, *given, *volumes, image, *words).splitlines()[
-            -1
-        ]
+        name = run(
+            self.program, *runtime, "run", "--detach", f"--memory={memory}", *HARDENED, *given, *volumes, image, *words
+        ).splitlines()[-1]
         try:
             yield Container(self, name)
         finally:
@@ -136,6 +141,17 @@ class Container:
             assert time.monotonic() - begun < timeout_s, self.logs()
             time.sleep(0.1)
         return time.monotonic() - begun
+
+    def wait_until_over(self, timeout_s: float = 60) -> None:
+        """Until it has ended by itself.
+
+        Raises:
+            AssertionError: it has not in time; with its log.
+        """
+        until = time.monotonic() + timeout_s
+        while self.state()["Running"]:
+            assert time.monotonic() < until, self.logs()
+            time.sleep(0.2)
 
     def stop(self, within_s: int = 20) -> int:
         """SIGTERM, and SIGKILL after `within_s`; returns the exit code, 137 if it had to be killed."""

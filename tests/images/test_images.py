@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from serving import repository
 from tests.images.engine import Container, Engine
 from tests.processes import CHECKOUT, free_port
 
@@ -156,3 +158,38 @@ def test_the_dockerfile_names_no_index_and_pins_its_base() -> None:
     assert "index-url" not in text
     assert "PYTHON_DIGEST" in text
     assert ":latest" not in text
+
+
+def test_the_load_image_reads_its_locustfile(engine: Engine, base: str) -> None:
+    image = engine.build("load")
+    words = ["locust", "-f", "tests/load/locustfile.py", "--list"]
+    with engine.container(image, *words) as container:
+        container.wait_until_over()
+
+        assert {"PhotoUser", "ReviewUser"} <= set(container.logs().split())
+        assert container.state()["ExitCode"] == 0
+
+
+def test_the_training_image_trains_and_publishes(engine: Engine, base: str, tmp_path: Path) -> None:
+    """Hardened as the Job of k8s/ is, with a folder that its user may write to."""
+    image = engine.build("training")
+    for place in (tmp_path, *tmp_path.parents[:2]):
+        place.chmod(place.stat().st_mode | 0o055)
+    folder = tmp_path / "models"
+    folder.mkdir()
+    os.chown(folder, 65532, 65532)
+    words = [
+        "training",
+        "train",
+        "shapes_cnn",
+        "--quiet",
+        "--models=/models",
+        "--cache-dir=/tmp/data",
+        "--runs=/tmp/runs",
+    ]
+    with engine.container(image, *words, mounts=[f"{folder}:/models"], memory="3g") as container:
+        container.wait_until_over(400)
+
+        assert container.state()["ExitCode"] == 0, container.logs()
+    assert repository.versions(folder / "shapes_cnn") == [1]
+    print(f"training: base + {(engine.size(image) - engine.size(base)) / 1e6:.0f} MB")
