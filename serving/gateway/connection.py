@@ -6,6 +6,7 @@ allowed: all end here, on the event loop, before a request exists. Bodies are `f
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -14,6 +15,8 @@ from serving.gateway.config import GatewayConfig
 from serving.gateway.problems import document, reply
 
 LINGER_S = 5.0
+LOST_KEY = "gateway.lost"
+"""Where the ASGI scope carries a set of functions that are called if the connection ends."""
 
 
 class Connection(HttpToolsProtocol):
@@ -25,6 +28,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: Any) -> None:
         """Close what is over the limit; start waiting for the first head."""
+        self.lost: set[Callable[[], None]] = set()
         super().connection_made(transport)
         if len(self.connections) > self.limits.max_connections:
             transport.abort()
@@ -32,9 +36,11 @@ class Connection(HttpToolsProtocol):
         self.expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers with the connection."""
+        """Forget the timers with the connection, and tell whoever waits for something on its behalf."""
         self.forget_head()
         super().connection_lost(exc)
+        for act in tuple(self.lost):
+            act()
 
     def expect_head(self) -> None:
         """From now on, a whole head must come before the time is over."""
@@ -70,6 +76,7 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """A further request on a kept connection has its own time and room for its head."""
         super().on_message_begin()
+        self.scope[LOST_KEY] = self.lost  # type: ignore[literal-required]
         if self.head_timer is None:
             self.expect_head()
 

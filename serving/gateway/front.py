@@ -19,6 +19,7 @@ from serving.errors import BodyTooLarge, Overloaded, ServingError, SlowBody
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig
+from serving.gateway.connection import LOST_KEY
 from serving.gateway.exchange import BODY_KEY, ENVIRON_KEY, Exchange, deadline_of, identify
 from serving.gateway.lanes import Lane, Lanes
 from serving.gateway.passage import passage
@@ -112,26 +113,31 @@ class Front:
                 return await self._in_thread(lane, environ, exchange)
             before = monotonic()
             if not self._admission.enter_at_once():
-                await self._turn(receive, exchange.deadline)
+                await self._turn(scope, exchange.deadline)
             return await self._admitted(lane, environ, exchange, before)
         finally:
             self._buffered -= held.size
 
-    async def _turn(self, receive: Receive, deadline: float) -> None:
+    async def _turn(self, scope: Scope, deadline: float) -> None:
         """Wait for this request's turn, as long as its caller does."""
-        turn = asyncio.ensure_future(self._admission.wait(deadline))
-        gone = asyncio.ensure_future(_end_of(receive))
+        task, gone = asyncio.current_task(), False
+
+        def leave() -> None:
+            nonlocal gone
+            if task is not None:
+                gone = task.cancel()
+
+        lost: set[Callable[[], None]] = scope.get(LOST_KEY, set())
+        lost.add(leave)
         try:
-            await asyncio.wait((turn, gone), return_when=asyncio.FIRST_COMPLETED)
-            if not gone.done():
-                return await turn
+            await self._admission.wait(deadline)
+        except asyncio.CancelledError:
+            if task is None or not gone:
+                raise
+            task.uncancel()
+            raise CallerLeft from None
         finally:
-            gone.cancel()
-            if not turn.done():
-                turn.cancel()
-        if turn.done() and turn.exception() is None:
-            self._admission.leave()
-        raise CallerLeft
+            lost.discard(leave)
 
     async def _admitted(self, lane: Lane, environ: dict[str, Any], exchange: Exchange, before: float) -> Reply:
         started = monotonic()
@@ -205,12 +211,6 @@ class Front:
         self._buffered += size
         if self._buffered > self._config.max_buffered_bytes:
             raise Overloaded("too many large bodies at once; try again after Retry-After")
-
-
-async def _end_of(receive: Receive) -> None:
-    """Return when the caller has gone, after a whole body."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _discard(receive: Receive) -> None:
