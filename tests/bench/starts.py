@@ -146,7 +146,7 @@ def lived(
             time.sleep(early_s)
         else:
             found.ready_s = _first_burst(process, asks, found) - begun
-            if ending == "busy" and not found.hung:
+            if ending == "busy" and not found.hung and process.poll() is None:
                 _rush(asks)
         told = time.monotonic()
         process.send_signal(signal.SIGTERM)
@@ -213,8 +213,11 @@ def _is_open(port: int) -> bool:
 
 
 def _look_into(process: "subprocess.Popen[bytes]", found: Start, what: str) -> None:
-    """Remember at what it hangs, and print where its threads stand."""
-    found.hung = what if process.poll() is None else f"{what}: it ended with {process.returncode}"
+    """Remember at what it hangs, and print where its threads stand; one that has ended did not hang."""
+    if process.poll() is not None:
+        found.failed.append(f"{what}: it ended by itself, or was told to by somebody else; its log says which")
+        return
+    found.hung = what
     with suppress(OSError, subprocess.SubprocessError):
         subprocess.run(["py-spy", "dump", "--pid", str(process.pid)], stdout=sys.stderr, timeout=60, check=False)
 
