@@ -16,16 +16,16 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow: make install")
 
 from tests.processes import CHECKOUT, PORTS, addresses, following
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1500)
 COMMANDS: list[str] = re.findall(
     r"^ {4}((?:curl|\.venv/bin/python) .*)$", (CHECKOUT / "docs" / "own-data.md").read_text(), re.MULTILINE
 )
-SHORTER = {"image_folder": "--epochs 2 --no-int8", "text_folder": "--epochs 4", "table": "--epochs 15"}
+SHORTER = {"image_folder": "--epochs 1 --no-int8", "text_folder": "--epochs 4", "table": "--epochs 15"}
 
 
 def run(command: str, place: Path) -> str:
     answer = subprocess.run(
-        ["bash", "-c", command], cwd=place, capture_output=True, text=True, timeout=280, check=False
+        ["bash", "-c", command], cwd=place, capture_output=True, text=True, timeout=600, check=False
     )
     assert answer.returncode == 0, f"{command}\n{answer.stdout}\n{answer.stderr}"
     return answer.stdout
@@ -79,4 +79,4 @@ def test_a_row_is_answered_with_a_price(place: Path, gateway: str) -> None:
 def test_the_version_is_measured_again_on_the_same_test_split(place: Path) -> None:
     [command] = [command for command in COMMANDS if " evaluate " in command]
 
-    assert "24 test examples of image_folder" in run(f"{command} --quiet", place)
+    assert "16 test examples of image_folder" in run(f"{command} --quiet", place)

@@ -1,4 +1,8 @@
-"""Cats and dogs by transfer: MobileNetV2 frozen, a softmax layer learns on its features; then both learn, slowly."""
+"""Cats and dogs by transfer: MobileNetV2 frozen, a softmax layer learns on its features; then both learn, slowly.
+
+At 192 pixels: five-fold cross-validation on 1,400 training photos, with the backbone frozen, gave 98.0 % there and
+97.4 % at 160. It costs 1.44 times the work of 160 for every photo that is served.
+"""
 
 from serving.card import ImageInput
 from training import backbones
@@ -8,7 +12,7 @@ RECIPE = Recipe(
     name="cats_vs_dogs_mobilenet",
     summary="cats and dogs, MobileNetV2 pretrained on ImageNet with a new head",
     task="image_classification",
-    input=ImageInput(height=160, width=160),
+    input=ImageInput(height=192, width=192),
     source=SourceSpec(kind="tfds", dataset="cats_vs_dogs", tfds_name="cats_vs_dogs"),
     labels=("cat", "dog"),
     build=backbones.mobilenet_classifier,
