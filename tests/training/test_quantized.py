@@ -53,7 +53,7 @@ def test_a_version_keeps_its_int8_form_only_if_its_card_allows_it(trained: sessi
 )
 def test_int8_must_agree_and_stay_within_the_interval(agreement: float, right: int, expected: str) -> None:
     def of(count: int) -> Quality:
-        said = np.eye(2, dtype=np.float32)[np.arange(100) >= count]
+        said = np.eye(2, dtype=np.float32)[(np.arange(100) >= count).astype(int)]
         return quality.measure(said, np.zeros(100, np.int32))
 
     measured = Parity(
