@@ -17,7 +17,7 @@ from serving.preprocess.image import to_pixels
 from tests.bench import bodies, environments
 from tests.bench.asks import Ask, GrpcAsk, rest_bodies
 from tests.bench.contestants import Asks, Contestant, looping, posts, served, silent
-from tests.bench.models import PICTURE, made, newest
+from tests.bench.models import INT8, PICTURE, made, newest
 from tests.bench.servers import LOCAL, gateway, modelserver
 from tests.processes import free_port, slipway
 
@@ -37,16 +37,27 @@ class Given:
     reviews: Sequence[bytes]
     cores: int
 
+    def alone(self, model: str) -> Path:
+        """A folder of models with this one in it, as the servers that are compared have one."""
+        folder = self.photo_folder.with_name(f"only-{model}")
+        folder.mkdir(exist_ok=True)
+        link = folder / model
+        if not link.is_symlink():
+            link.symlink_to((self.models / model).absolute())
+        return folder
+
 
 @contextmanager
 def given(photos: Path | None, reviews: Path | None, out: Path) -> Iterator[Given]:
     """Models, photos and reviews; the photos also as files, for the loop."""
     with tempfile.TemporaryDirectory() as folder:
         files = bodies.photos(photos)
+        written = Path(folder, "photos")
+        written.mkdir()
         for number, data in enumerate(files):
-            Path(folder, f"{number}.jpg").write_bytes(data)
+            (written / f"{number}.jpg").write_bytes(data)
         cores = len(os.sched_getaffinity(0))
-        yield Given(made(out / "models"), files, Path(folder), bodies.reviews(reviews), cores)
+        yield Given(made(out / "models"), files, written, bodies.reviews(reviews), cores)
 
 
 def everybody(given: Given) -> list[Contestant]:
@@ -72,13 +83,14 @@ def this_project(given: Given) -> list[Contestant]:
     """The gateway with both kinds of back end, the model server by itself, each precision, texts."""
     disk = partial(_locked_mb, "gateway", "modelserver", "openvino")
 
-    def inside(name: str, precision: str) -> Contestant:
-        return Contestant(name, "ours", partial(served, partial(embedded, given, precision, PHOTOS)), disk)
+    def inside(name: str, precision: str, model: str = PHOTOS) -> Contestant:
+        return Contestant(name, "ours", partial(served, partial(embedded, given, precision, model)), disk)
 
-    usual, *others = precisions(given)
+    usual, *others = precisions(given, PHOTOS)
     return [
         inside(f"gateway, embedded, {usual}", "auto"),
         *(inside(f"gateway, embedded, {other}", other) for other in others),
+        *(inside(f"gateway, embedded, {other}", other, INT8) for other in precisions(given, INT8) if other == "int8"),
         Contestant("gateway in front of the model server", "ours", partial(served, partial(_in_front, given)), disk),
         Contestant("model server, gRPC", "ours", partial(served, partial(_predict, given)), disk),
         Contestant("model server, REST", "ours", partial(served, partial(_rest, given)), disk),
@@ -86,9 +98,9 @@ def this_project(given: Given) -> list[Contestant]:
     ]
 
 
-def precisions(given: Given) -> list[str]:
-    """What the server chooses by itself on this machine, then what else can be asked for."""
-    usual: str = settled_precision("auto", repository.read_card(newest(given.models, PHOTOS)))
+def precisions(given: Given, model: str) -> list[str]:
+    """What the server chooses by itself for a model on this machine, then what else can be asked for."""
+    usual: str = settled_precision("auto", repository.read_card(newest(given.models, model)))
     return list(dict.fromkeys([usual, "f32"]))
 
 
@@ -122,12 +134,12 @@ def return_at_once(given: Given, stack: ExitStack, env: Env) -> Asks:
 
 def embedded(given: Given, precision: str, model: str, stack: ExitStack, env: Env) -> Asks:
     """The gateway with the model server inside."""
-    server = stack.enter_context(slipway(given.models, "--no-access-log", "--precision", precision, env=env))
+    server = stack.enter_context(slipway(given.alone(model), "--no-access-log", "--precision", precision, env=env))
     return posts(server.gateway, _classify(model), JPEG, given.photos)
 
 
 def _reviews(given: Given, stack: ExitStack, env: Env) -> Asks:
-    server = stack.enter_context(slipway(given.models, "--no-access-log", env=env))
+    server = stack.enter_context(slipway(given.alone(REVIEWS), "--no-access-log", env=env))
     return posts(server.gateway, _classify(REVIEWS), TEXT, given.reviews)
 
 

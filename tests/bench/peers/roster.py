@@ -77,7 +77,7 @@ PEERS = (
     ),
     Peer(
         "BentoML",
-        ("bentoml>=1.4.35,<1.5",),
+        ("bentoml==1.4.35",),
         lambda python, _model, port: [
             *(str(python), "-m", "bentoml", "serve", f"{_HERE}.bentoml_server:Photos"),
             *("--host", LOCAL, "--port", str(port)),
