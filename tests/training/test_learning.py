@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from serving.card import ImageInput
 from serving.errors import BadInput
-from training import fitting, learning, recipes
+from training import backbones, fitting, learning, recipes
 from training.__main__ import cli
 from training.learning import Augment, Learning, named_options
 from training.prepared_cache import PreparedData
@@ -145,10 +145,15 @@ def test_a_network_that_only_looks_up_has_no_use_for_l2_or_mixed_precision(tmp_p
             learned(order, SILENT)
 
 
-PICTURES = [name for name in recipes.names() if isinstance(recipes.find(name).input, ImageInput)]
+SMALL = [
+    name
+    for name in recipes.names()
+    if isinstance(recipes.find(name).input, ImageInput)
+    and recipes.find(name).build is not backbones.mobilenet_classifier  # takes seconds to build; test_fit.py has it
+]
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", SMALL)
 def test_a_network_has_dropout_and_batch_normalization_where_its_settings_say_so(name: str, tmp_path: Path) -> None:
     recipe = recipes.find(name)
     nothing: Any = Examples(np.zeros(0), np.zeros(0), [])
