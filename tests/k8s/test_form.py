@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import CHECKOUT, run
+from tests.processes import run
 
 RULES = """
 extends: default
