@@ -56,15 +56,21 @@ class HttpAsk:
 
 
 def _answer(connection: socket.socket) -> tuple[int, bytes, bool]:
-    """Status and body of an answer that says how long it is, and whether the connection is kept."""
+    """Status and body of an answer that says how long it is or comes in chunks, and whether the connection is kept."""
     data = b""
     while (end := data.find(b"\r\n\r\n")) < 0:
         data += _received(connection)
     head = data[:end].lower()
-    length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
     body = data[end + 4 :]
-    while len(body) < length:
-        body += _received(connection)
+    if b"transfer-encoding: chunked" in head:
+        while not body.endswith(b"0\r\n\r\n"):
+            body += _received(connection)
+    elif b"content-length:" in head:
+        length = int(head.split(b"content-length:", 1)[1].split(b"\r\n", 1)[0])
+        while len(body) < length:
+            body += _received(connection)
+    else:
+        raise RuntimeError(f"an answer of no known length: {head[:100]!r}")
     return int(head.split(b" ", 2)[1]), body, b"connection: close" not in head
 
 
