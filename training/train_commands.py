@@ -103,6 +103,8 @@ def _only_a_name(asked: click.Context, names: tuple[str, ...]) -> None:
 
 def _resumed(folder: RunFolder, progress: Progress, name: str = "") -> int:
     facts = folder.read()
+    if not facts.get("recipe") or "order" not in facts:
+        raise BadInput(f"{folder.path} does not say what was asked: begin the run anew")
     if name and name != facts["recipe"]:
         raise BadInput(f"{folder.path} is a run of {facts['recipe']}, not of {name}")
     return _trained(from_json(facts, recipes.find(facts["recipe"])), progress, folder)

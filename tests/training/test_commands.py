@@ -178,3 +178,11 @@ def test_a_run_killed_while_it_exports_publishes_nothing_and_the_next_one_does(
     second = subprocess.run([*command, "spared"], check=False, **quiet)  # type: ignore[call-overload]
     assert second.returncode == 0
     assert repository.models(tmp_path) == ["tiny"]
+
+
+def test_a_run_that_does_not_say_what_was_asked_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"schema": 1, "name": "forms"}')
+    answer = CliRunner().invoke(cli, ["resume", str(tmp_path)])
+
+    assert answer.exit_code == 2
+    assert "begin the run anew" in answer.stderr
