@@ -39,7 +39,9 @@ def promote(model: Path, version: int, label: str) -> int | None:
     labels = repository.read_labels(model)
     before = labels.get(label)
     history = _history(model)
-    past = history.get(label) or ([before] if before is not None else [])
+    past = history.get(label, [])
+    if before is not None and past[-1:] != [before]:  # labels.json was changed by hand, or by a promotion cut short
+        past = [*past, before]
     repository.write_labels(model, {**labels, label: version})
     if version != before:
         _remember(model, {**history, label: [*past, version]})
@@ -57,7 +59,9 @@ def rollback(model: Path, label: str = STABLE) -> tuple[int | None, int]:
     """
     there, history = repository.versions(model), _history(model)
     now = repository.read_labels(model).get(label, max(there, default=None))
-    past = [version for version in history.get(label, [])[:-1] if version in there and version != now]
+    past = [version for version in history.get(label, []) if version in there]
+    while past[-1:] == [now]:
+        past.pop()
     target = (
         past[-1] if past else max((version for version in there if now is not None and version < now), default=None)
     )

@@ -60,6 +60,20 @@ def test_rollback_without_any_label_goes_to_the_one_before_the_newest(model: Pat
     assert repository.read_labels(model) == {"stable": 4}
 
 
+def test_a_label_that_was_moved_by_hand_is_part_of_the_way_back(model: Path) -> None:
+    for version in (1, 2):
+        versions.promote(model, version, "stable")
+    repository.write_labels(model, {"stable": 5})
+
+    assert versions.rollback(model) == (5, 2)
+
+    repository.write_labels(model, {"stable": 5})
+    versions.promote(model, 4, "stable")
+
+    assert versions.rollback(model) == (4, 5)
+    assert versions.rollback(model) == (5, 2)
+
+
 def test_rollback_skips_versions_that_were_pruned(model: Path) -> None:
     for version in (1, 2, 5):
         versions.promote(model, version, "stable")
