@@ -13,6 +13,7 @@ import hashlib
 import io
 import math
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -100,7 +101,7 @@ def open_arrays(place: Path, dataset: str, names: tuple[str, ...]) -> Arrays:
             train, test = _from_cifar(batches, 2 if len(names) == 100 else 1)
         else:
             raise BadInput(_missing(place))
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise BadInput(f"{place} cannot be read as {dataset}: {error}; copy it again") from error
     return Arrays(dataset, names, train, test)
 
@@ -143,7 +144,7 @@ def _from_idx(folder: Path) -> tuple[Split, Split]:
 def _idx(path: Path) -> NDArray[np.uint8]:
     """An array of bytes in the format of MNIST's home page: 0, 0, 8, dimensions, their sizes, the bytes."""
     data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-    if data[:3] != b"\0\0\x08" or len(data) < 4 + 4 * data[3]:
+    if data[:3] != b"\0\0\x08" or len(data) < 4 or len(data) < 4 + 4 * data[3]:
         raise ValueError(f"{path.name} is no idx file of bytes")
     shape = np.frombuffer(data, ">u4", data[3], 4).tolist()
     start = 4 + 4 * data[3]

@@ -157,6 +157,20 @@ def test_damaged_and_missing_files_are_named(tmp_path: Path) -> None:
         open_mnist(tmp_path)
 
 
+def test_a_gzip_file_that_the_disk_spoiled_and_one_cut_in_its_head_are_refused(tmp_path: Path) -> None:
+    split = drawn((28, 28), 10, 1)
+    write_idx(tmp_path, split, split)
+    spoiled = tmp_path / "train-images-idx3-ubyte.gz"
+    good = spoiled.read_bytes()
+    spoiled.write_bytes(good[:100] + bytes(64) + good[164:])
+    with pytest.raises(BadInput, match="cannot be read as mnist"):
+        open_mnist(tmp_path)
+
+    spoiled.write_bytes(gzip.compress(b"\0\0\x08"))
+    with pytest.raises(BadInput, match="no idx file of bytes"):
+        open_mnist(tmp_path)
+
+
 def test_a_cut_npz_and_a_cut_batch_are_refused(tmp_path: Path) -> None:
     split = drawn((28, 28), 10, 1)
     write_npz(tmp_path, split, split)
