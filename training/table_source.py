@@ -15,7 +15,7 @@ from pathlib import Path
 
 from serving.card import Column, TableInput
 from serving.errors import BadInput
-from serving.preprocess.table import to_rows
+from serving.preprocess.table import LARGEST, to_rows
 from training.recipe import SourceKind
 from training.sample_tables import TABLES
 from training.sources import RawData, RawExample, in_memory, split_in_three, split_numbers
@@ -53,8 +53,12 @@ class TableFile:
             raise BadInput(f"line {empty[0]} of the table has no {self.target}: fill it in or remove the line")
         examples = [self._example(line, row) for line, row in self._rows]
         sha256 = hashlib.sha256(self.content).hexdigest()
-        if any(_number(answer) is None for answer in answers):
+        numbers = [_number(answer) for answer in answers]
+        if None in numbers:
             return split_in_three(examples, sha256)
+        beyond = [line for (line, _), number in zip(self._rows, numbers, strict=True) if not _fits(number)]
+        if beyond:
+            raise BadInput(f"the {self.target} in line {beyond[0]} is not finite in float32: remove the line")
         return split_numbers(examples, sha256)
 
     def _example(self, line: int, row: dict[str, str]) -> RawExample:
@@ -103,6 +107,11 @@ def _number(text: str) -> float | None:
         return float(text)
     except ValueError:
         return None
+
+
+def _fits(number: float | None) -> bool:
+    """Whether it stays a number in float32; not a number is on neither side of anything."""
+    return number is not None and abs(number) <= LARGEST
 
 
 def open_table(path: Path | None, target: str) -> TableFile:
