@@ -88,7 +88,8 @@ class Checkpoints:
         return self._folder / f"epoch-{epoch:04d}.npz"
 
     def _all(self) -> list[Path]:
-        return sorted(self._folder.glob("epoch-*.npz"))
+        """In the order of their epochs, those of five digits too."""
+        return sorted(self._folder.glob("epoch-*.npz"), key=lambda path: (len(path.name), path.name))
 
 
 def _read(path: Path) -> State:

@@ -48,6 +48,17 @@ def test_two_are_kept_while_a_phase_goes_on_and_one_when_it_is_done(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-0005.npz"]
 
 
+def test_the_ten_thousandth_epoch_is_newer_than_those_before(tmp_path: Path) -> None:
+    where = Checkpoints(tmp_path)
+    for epoch in (9_998, 9_999, 10_000, 10_001):
+        where.save(state(epoch))
+
+    back = where.newest()
+
+    assert back is not None
+    assert back.done == 10_001
+
+
 def test_a_spoiled_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> None:
     where = Checkpoints(tmp_path)
     where.save(state(1))
