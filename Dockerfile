@@ -36,12 +36,6 @@ RUN --mount=type=cache,target=/root/.cache/pip \
  && rm -rf "$openvino/include" "$openvino/cmake" "$openvino"/libs/cache.json "$openvino"/libs/libopenvino_intel_[gn]pu_plugin.so \
  && find /opt/venv -depth \( -type d -name tests -o -name '*.pyx' -o -name '*.pyi' \) -exec rm -rf {} +
 
-# Without tfds: a package that it needs comes as source only, and nothing is built here.
-FROM venv AS training-venv
-COPY requirements/training.txt ./
-RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m pip --python /opt/venv/bin/python install --quiet -r training.txt
-
 FROM venv AS load-venv
 COPY requirements/load.txt requirements/clients.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
@@ -85,8 +79,15 @@ EXPOSE 8080 8500 8501
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["python", "-m", "serving.healthcheck"]
 CMD ["serving", "--models", "/models", "--host", "0.0.0.0"]
 
+# Its packages are too large to be copied from a stage of their own, and start too seldom to be compiled ahead.
+# Without tfds: a package that it needs comes as source only, and nothing is built here.
 FROM slipway AS training
-COPY --from=training-venv /opt/venv /opt/venv
+COPY requirements/training.txt requirements/
+RUN --mount=type=cache,target=/root/.cache/pip \
+    python -m venv --without-pip /opt/venv \
+ && /usr/local/bin/python -m pip --python /opt/venv/bin/python install --quiet --disable-pip-version-check --root-user-action=ignore \
+    --require-hashes --only-binary=:all: --no-compile -r requirements/training.txt \
+ && find /opt/venv -depth -type d -name include -exec rm -rf {} +
 COPY serving serving
 COPY training training
 RUN python -m compileall -q serving training
