@@ -172,13 +172,23 @@ def _sha256(path: Path) -> str:
 
 def read_labels(model: Path) -> dict[str, int]:
     """The labels of a model's folder, such as stable and canary, with the version of each; often empty."""
+    path = model / "labels.json"
     try:
-        document = json.loads((model / "labels.json").read_bytes())
-        return {str(label): int(version) for label, version in document.items()}
+        return labels_of(path.read_bytes(), str(path))
     except FileNotFoundError:
         return {}
+
+
+def labels_of(content: bytes, place: str) -> dict[str, int]:
+    """What a labels.json says; `place` is where it lies, for the error.
+
+    Raises:
+        DataLoss: it is none.
+    """
+    try:
+        return {str(label): int(version) for label, version in json.loads(content).items()}
     except (ValueError, TypeError, AttributeError) as error:
-        raise DataLoss(f'{model / "labels.json"} must be an object like {{"stable": 3}}: {error}') from error
+        raise DataLoss(f'{place} must be an object like {{"stable": 3}}: {error}') from error
 
 
 def write_labels(model: Path, labels: Mapping[str, int]) -> None:

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -39,6 +39,16 @@ class Offered:
     versions: dict[int, list[str]] = field(default_factory=dict)
     """Version to the paths of its files, relative to the version."""
     has_labels: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of one look."""
+
+    failures: list[str]
+    """What went wrong, a sentence each."""
+    empty: list[str]
+    """Models of the bucket of which no version is here, so that nobody could serve them."""
 
 
 def opened(url: str) -> ObjectStore:
@@ -76,8 +86,8 @@ class Store:
         """Args: keep: how many of the newest versions of a model are wanted; labeled ones are besides."""
         self._bucket, self._folder, self._keep = bucket, folder, keep
 
-    def fetch(self) -> list[str]:
-        """Bring what is missing, remove what is not wanted any more; returns what went wrong, a sentence each.
+    def fetch(self) -> Fetched:
+        """Bring what is missing, remove what is not wanted any more.
 
         Raises:
             NotFound: there is no version in the bucket at all.
@@ -89,31 +99,50 @@ class Store:
             raise Unavailable(f"the bucket cannot be listed: {_short(error)}") from error
         if not any(model.versions for model in models.values()):
             raise NotFound("the bucket holds no version of any model: they are expected as <name>/<version>/")
-        return [said for name in sorted(models) for said in self._follow(name, models[name])]
+        failures = [said for name in sorted(models) for said in self._follow(name, models[name])]
+        wanted = (name for name in sorted(models) if models[name].versions)
+        return Fetched(failures, [name for name in wanted if not repository.versions(self._folder / name)])
 
     def _follow(self, name: str, model: Offered) -> list[str]:
-        failures = []
-        labels = b""
+        """The labels come last: a server never meets one whose version is still on its way."""
+        failures: list[str] = []
+        _sweep(self._folder / name)
+        labels: Mapping[str, int] | None = None
         try:
-            if model.has_labels:
-                labels = self._read(f"{name}/labels.json")
-                (self._folder / name).mkdir(parents=True, exist_ok=True)
-                _replace(self._folder / name / "labels.json", labels)
-            labeled = set(repository.read_labels(self._folder / name).values())
+            labels = self._labels(name) if model.has_labels else repository.read_labels(self._folder / name)
         except (ServingError, OSError) as error:
-            labeled = set()
-            failures.append(f"{name}: labels.json: {_short(error)}")
+            failures.append(f"{name}: {_short(error)}")
         wanted = sorted(model.versions, reverse=True)[: self._keep]
-        wanted += sorted((labeled & model.versions.keys()) - set(wanted))
+        wanted += sorted((set((labels or {}).values()) & model.versions.keys()) - set(wanted))
         there = repository.versions(self._folder / name)
         for version in (version for version in wanted if version not in there):
             try:
                 self._bring(name, version, model.versions[version])
             except (ServingError, OSError) as error:
                 failures.append(f"{name} version {version}: {_short(error)}")
-        if not failures:
-            self._clear(name, set(wanted))
+        try:
+            if model.has_labels and labels is not None:
+                failures += self._label(name, labels)
+            if not failures:
+                self._clear(name, set(wanted))
+        except (ServingError, OSError) as error:
+            failures.append(f"{name}: {_short(error)}")
         return failures
+
+    def _labels(self, name: str) -> dict[str, int]:
+        path = f"{name}/labels.json"
+        return repository.labels_of(self._read(path), path)
+
+    def _label(self, name: str, labels: Mapping[str, int]) -> list[str]:
+        """Give the labels; one whose version did not come stays where it was."""
+        model = self._folder / name
+        there, before = repository.versions(model), repository.read_labels(model)
+        late = sorted(label for label, version in labels.items() if version not in there)
+        given = {label: version for label, version in labels.items() if version in there}
+        given |= {label: before[label] for label in late if before.get(label) in there}
+        if given != before:
+            repository.write_labels(model, given)
+        return [f"{name}: the label {label} names version {labels[label]}, which is not here" for label in late]
 
     def _bring(self, name: str, version: int, paths: list[str]) -> None:
         if repository.CARD_FILE not in paths:
@@ -159,7 +188,6 @@ class Store:
 def _arriving(model: Path, version: int) -> Iterator[Path]:
     """A folder to fill; it becomes the version when the block ends well and is removed when it does not."""
     aside = model / f".{version}.arriving"
-    shutil.rmtree(aside, ignore_errors=True)  # of a copy that was killed
     aside.mkdir(parents=True)
     try:
         yield aside
@@ -177,10 +205,10 @@ def _is_name(name: str) -> bool:
     return True
 
 
-def _replace(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_bytes(content)
-    os.replace(aside, path)
+def _sweep(model: Path) -> None:
+    """Remove what a killed copy or removal left, also of versions that nobody wants any more."""
+    for left in (*model.glob(".*.arriving"), *model.glob(".*.gone")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _short(error: Exception) -> str:
@@ -194,18 +222,20 @@ def _short(error: Exception) -> str:
 @click.option("--keep", default=2, show_default=True, type=click.IntRange(1), help="Newest versions of each model.")
 @click.option("--every", default=0.0, help="Look again after so many seconds; 0: only once.")
 def main(address: str, folder: Path, keep: int, every: float) -> None:
-    """Bring versions from a bucket; exit code 1 if one could not be brought and this was the only look."""
+    """Bring versions from a bucket; without --every, exit code 1 if a model is left without any."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))  # as process 1 it would be ignored otherwise
     while True:
+        lacking = True
         try:
-            failures = Store(opened(address), folder, keep).fetch()
+            found = Store(opened(address), folder, keep).fetch()
+            failures, lacking = found.failures, bool(found.empty)
         except ServingError as error:
             failures = [_short(error)]
         for failure in failures:
             log.error("%s", failure)
         if not every:
-            sys.exit(1 if failures else 0)
+            sys.exit(1 if lacking else 0)  # a bad upload of one version must not keep pods from serving the last good
         time.sleep(every)
 
 

@@ -166,7 +166,10 @@ def test_one_bad_version_does_not_keep_the_others_away(bucket: Bucket, tmp_path:
     publish(bucket, saved_models, 2)
     bucket.objects["models/tiny_image/2/saved_model.pb"] = b""
 
-    assert fetch(bucket, tmp_path).returncode == 1
+    answer = fetch(bucket, tmp_path)
+
+    assert "tiny_image version 2" in answer.stderr
+    assert answer.returncode == 0, "a pod has to start with the last good version"
     assert repository.versions(tmp_path / "tiny_image") == [1]
 
 
@@ -184,10 +187,50 @@ def test_the_newest_and_the_labeled_versions_are_kept_and_no_others(
     assert repository.read_labels(tmp_path / "tiny_image") == {"stable": 2}
 
 
+def test_a_label_moves_only_once_its_version_is_whole(bucket: Bucket, tmp_path: Path, saved_models: Path) -> None:
+    labels = "models/tiny_image/labels.json"
+    bucket.objects[labels] = b'{"stable": 1}'
+    fetch(bucket, tmp_path)
+    publish(bucket, saved_models, 2)
+    good = bucket.objects["models/tiny_image/2/saved_model.pb"]
+    bucket.objects["models/tiny_image/2/saved_model.pb"] = good[:100]
+    bucket.objects[labels] = b'{"stable": 2, "canary": 1}'
+    answer = fetch(bucket, tmp_path)
+
+    assert "the label stable names version 2, which is not here" in answer.stderr
+    assert repository.read_labels(tmp_path / "tiny_image") == {"stable": 1, "canary": 1}
+
+    bucket.objects["models/tiny_image/2/saved_model.pb"] = good
+    fetch(bucket, tmp_path)
+
+    assert repository.read_labels(tmp_path / "tiny_image") == {"stable": 2, "canary": 1}
+
+    bucket.objects[labels] = b"{}"
+    fetch(bucket, tmp_path)
+
+    assert repository.read_labels(tmp_path / "tiny_image") == {}
+
+
+def test_a_damaged_labels_file_leaves_labels_and_versions_as_they_were(
+    bucket: Bucket, tmp_path: Path, saved_models: Path
+) -> None:
+    bucket.objects["models/tiny_image/labels.json"] = b'{"stable": 1}'
+    fetch(bucket, tmp_path)
+    for version in (2, 3):
+        publish(bucket, saved_models, version)
+    bucket.objects["models/tiny_image/labels.json"] = b'{"stable'
+    answer = fetch(bucket, tmp_path, "--keep", "1")
+
+    assert "labels.json must be an object" in answer.stderr
+    assert repository.read_labels(tmp_path / "tiny_image") == {"stable": 1}
+    assert repository.versions(tmp_path / "tiny_image") == [1, 3]
+
+
 def test_what_a_killed_copy_left_is_cleared_away(bucket: Bucket, tmp_path: Path) -> None:
-    left = tmp_path / "tiny_image" / ".1.arriving"
-    left.mkdir(parents=True)
-    (left / "rest").write_text("of yesterday")
+    for name in (".1.arriving", ".7.arriving", ".3.gone"):
+        left = tmp_path / "tiny_image" / name
+        left.mkdir(parents=True)
+        (left / "rest").write_text("of yesterday")
 
     assert fetch(bucket, tmp_path).returncode == 0
     assert sorted(entry.name for entry in (tmp_path / "tiny_image").iterdir()) == ["1"]
