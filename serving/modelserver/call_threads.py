@@ -51,6 +51,7 @@ class CallThreads(Executor):
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
+                self._is_free()
                 return
             try:
                 outcome = work(*arguments, **named)
