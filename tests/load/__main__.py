@@ -24,7 +24,7 @@ from tests.load import objectives, shapes, stack
 from tests.load.generator import Generator, Held, Saturation
 from tests.load.objectives import Verdict
 from tests.load.record import GENERATOR_LIMIT
-from tests.load.users import Shared
+from tests.load.users import Shared, wanted
 
 _PATH = click.Path(exists=True, path_type=Path)
 
@@ -62,7 +62,8 @@ def main(**given: Any) -> None:
         Shared.headers = {"Authorization": f"Bearer {given['api_key']}"}
     saturation, held, html = _run(console, given)
     spells = [each.figures for each in held if each.stage.judged]
-    verdicts = objectives.judged(spells, bounds, given["errors"])
+    asked = [user.kind for user in wanted(found)]
+    verdicts = objectives.judged(spells, bounds, given["errors"], asked)
     _keep(given, saturation, held, verdicts, html)
     _print(console, saturation, held, verdicts)
     console.print(f"reports: {given['out'] / 'report.html'}, {given['out'] / 'summary.json'}", markup=False)

@@ -75,6 +75,16 @@ def test_the_worst_judged_spell_decides() -> None:
     assert all(verdict.met for verdict in objectives.judged([spell(1, 250)], {"photos": 250}, 0.001))
 
 
+def test_a_kind_that_was_asked_and_never_answered_has_missed_its_objective() -> None:
+    found = objectives.judged([spell(0, 100)], {"photos": 250, "predict": 250}, 0.001, ["photos", "predict"])
+
+    assert {verdict.objective: verdict.met for verdict in found} == {
+        "photos: error ratio": True,
+        "photos: p99 ms": True,
+        "predict: error ratio": False,
+    }
+
+
 def test_an_objective_of_an_unknown_kind_is_refused() -> None:
     assert objectives.bounds(["photos=10"])["photos"] == 10
     with pytest.raises(ValueError, match="KIND=MILLISECONDS"):
