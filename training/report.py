@@ -76,7 +76,7 @@ def write(folder: RunFolder) -> Path:
         f"to choose by, {data.get('test', 0)} to measure on, looked at once."
     )
     html = report_page.page(str(facts.get("name", "run")), about, _tiles(run), sections)
-    write_whole(folder.report, lambda file: file.write(html.encode()))
+    write_whole(folder.report, lambda file: file.write(html.encode(errors="backslashreplace")))
     return folder.report
 
 

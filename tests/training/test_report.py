@@ -140,6 +140,18 @@ def test_texts_are_shown_as_they_are(browser: Browser, tmp_path: Path) -> None:
     page.close()
 
 
+def test_names_of_files_and_labels_that_are_no_utf_8_are_written_as_escapes(tmp_path: Path) -> None:
+    folder = RunFolder.create(tmp_path, "old", 0)
+    folder.update(name="old", labels=["a", "caf\udce9"], phases=[])
+    example = {"group": "wrong", "name": "\udcff.jpg", "truth": 1, "probabilities": [0.9, 0.1], "score": None}
+    (folder.path / "examples.json").write_text(json.dumps([example]))
+
+    text = report.write(folder).read_text(encoding="utf-8")
+
+    assert "\\udcff.jpg" in text
+    assert "caf\\udce9" in text
+
+
 def test_a_run_that_has_only_begun_has_a_report_too(browser: Browser, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path, "young", 0)
     folder.update(name="young", labels=["a", "b"], phases=[phase("training", 3, 3)])
