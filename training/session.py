@@ -79,10 +79,7 @@ def train(order: Order, progress: Progress, folder: RunFolder | None = None) -> 
     candidate = _candidate(order, judged, data, source, details)
     gate = contest.gate_of(order.models, data, source, order.cache, progress)
     published = export.publish(candidate, order.models, trial=order.trial, gate=gate, force=order.force)
-    folder.update(
-        status="done", published=str(published.folder.resolve()) if published.folder else None, gate=published.card.gate
-    )
-    shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    _close(folder, published, progress)
     return Outcome(
         published=published,
         model=judged.model,
@@ -164,6 +161,16 @@ def _fitted(
         raise
     folder.update(phases=[asdict(phase) for phase in run.phases])
     return model, run
+
+
+def _close(folder: RunFolder, published: Published, progress: Progress) -> None:
+    """Say in the folder how it ended; a disk that has filled up by now takes nothing back."""
+    place = str(published.folder.resolve()) if published.folder else None
+    try:
+        folder.update(status="done", published=place, gate=published.card.gate)
+        shutil.rmtree(folder.checkpoints, ignore_errors=True)
+    except OSError as error:
+        progress.say(f"All is done, but {folder.path} could not be brought up to date: {error}")
 
 
 def _judged(

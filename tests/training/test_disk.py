@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow: make install")
 
 import tensorflow as tf
 
-from training import fit, imported_model, quality, saved_model_writer
+from training import fit, imported_model, quality, saved_model_writer, session
 from training.class_folders import ClassFolders
 from training.datasets import SourceChoice
 from training.evaluation import Question, evaluate
 from training.imported_model import Import
 from training.prepared_cache import prepared
+from training.progress import Progress
 from training.run_folder import Answers, RunFolder
 
 from .conftest import SILENT, write_pictures
@@ -70,6 +72,34 @@ def test_pictures_with_names_that_are_no_utf_8_are_learned_from_and_listed(tmp_p
     folder = RunFolder.create(tmp_path / "runs", "names", 0)
     folder.write_answers("test", Answers([[0.5, 0.5]] * len(data.test), data.test.labels, data.test.names))  # type: ignore[arg-type]
     assert list(folder.answers("test").names) == list(data.test.names)
+
+
+class Spoiling(Progress):
+    """Once the export has begun, nothing can be written into the folders of runs any more."""
+
+    def __init__(self, runs: Path) -> None:
+        super().__init__(visible=False)
+        self.runs, self.said = runs, ""
+
+    def say(self, sentence: str) -> None:
+        """Listen, and put folders where run.json is written aside."""
+        self.said += f"{sentence}\n"
+        if sentence.startswith("Exporting"):
+            for facts in self.runs.rglob("run.json"):
+                facts.with_name(f".run.json.{os.getpid()}.tmp").mkdir()
+
+
+def test_what_was_published_stays_so_if_the_run_cannot_be_brought_up_to_date(
+    pictures: Path, cache: Path, tmp_path: Path
+) -> None:
+    order = replace(order_of(pictures, cache, tmp_path / "models"), runs=tmp_path / "runs")
+    progress = Spoiling(order.runs)
+
+    outcome = session.train(order, progress)
+
+    assert outcome.published.folder is not None
+    assert outcome.published.folder.is_dir()
+    assert "could not be brought up to date" in progress.said
 
 
 def test_evaluate_counts_by_the_labels_of_an_imported_model_whatever_their_order(
