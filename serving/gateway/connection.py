@@ -24,6 +24,7 @@ class Connection(HttpToolsProtocol):
 
     limits: ClassVar[GatewayConfig]
     head_bytes = 0
+    """Of a head; in a body, of what frames its chunks and trails them."""
     head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -65,13 +66,12 @@ class Connection(HttpToolsProtocol):
         """Count the bytes of an unfinished head on their way to the parser."""
         if self.transport.is_closing():
             return
-        if self.head_timer is not None:
-            self.head_bytes += len(data)
+        self.head_bytes += len(data)
         super().data_received(data)
         if self.head_timer is None and (self.cycle is None or self.cycle.response_complete):
             self.expect_head()  # stray bytes after an answer must not keep the connection for ever
-        if self.head_timer is not None and self.head_bytes > self.limits.max_header_bytes:
-            self.refuse(431, "Head too large", f"line and headers must fit in {self.limits.max_header_bytes} bytes")
+        if self.head_bytes > self.limits.max_header_bytes:
+            self.refuse_long_head()
 
     def on_message_begin(self) -> None:
         """A further request on a kept connection has its own time and room for its head."""
@@ -80,24 +80,33 @@ class Connection(HttpToolsProtocol):
         if self.head_timer is None:
             self.expect_head()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the headers of a head; nobody reads trailers."""
+        if self.head_timer is not None:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """Refuse a long head that came in one piece, else make a request of it."""
         self.forget_head()
+        self.head_bytes = 0
         if self.transport.is_closing():
             return
         size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
         if size > self.limits.max_header_bytes:
-            self.refuse(431, "Head too large", f"line and headers must fit in {self.limits.max_header_bytes} bytes")
+            self.refuse_long_head()
             return
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Body bytes belong to a request, unless its head was refused."""
+        if self.head_timer is None:
+            self.head_bytes = 0
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The same for the end of a body."""
+        self.head_bytes = 0
         if not self.transport.is_closing():
             super().on_message_complete()
 
@@ -110,15 +119,35 @@ class Connection(HttpToolsProtocol):
         super().timeout_keep_alive_handler()
         self.loop.call_later(LINGER_S, self.transport.abort)
 
+    def refuse_long_head(self) -> None:
+        """Answer 431, to long trailers too."""
+        most = self.limits.max_header_bytes
+        self.refuse(431, "Head too large", f"line and headers must fit in {most} bytes, and so must trailers")
+
     def refuse(self, status: int, title: str, detail: str) -> None:
-        """Answer without a request and close."""
+        """Answer what is being read in place of the app, unless another answer is due first, and close."""
         self.forget_head()
-        if self.cycle is None or self.cycle.response_complete:
+        if self.transport.is_closing():
+            return
+        if self.may_answer():
+            self.give_up()
             _, headers, body = reply(document(status, title, detail, os.urandom(16).hex()))
             lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % pair for pair in headers), b"connection: close\r\n\r\n"]
             self.transport.write(b"".join([*lines, body]))
         self.transport.close()
         self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def may_answer(self) -> bool:
+        """Whether the next answer on the wire is the one to the message that is being read."""
+        if self.cycle is None or self.cycle.response_complete:
+            return True
+        return self.cycle.more_body and not self.cycle.response_started and not self.pipeline
+
+    def give_up(self) -> None:
+        """Tell the request that is being read, if there is one, that its caller has left."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
 
 def connection_class(config: GatewayConfig) -> type[Connection]:

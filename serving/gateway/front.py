@@ -174,7 +174,7 @@ class Front:
 
     async def _body(self, header: dict[str, str], receive: Receive, held: Held) -> bytes:
         most = self._config.max_body_bytes
-        size = int(header.get("content-length", "0"))
+        size = int(header.get("content-length", "").lstrip("0") or 0)  # int() balks at thousands of zeros
         if size == 0 and "transfer-encoding" not in header:
             return b""
         try:

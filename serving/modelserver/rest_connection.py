@@ -25,6 +25,8 @@ class Connection(HttpToolsProtocol):
     guests = GuestBook()
     idle_s = 300.0
     head_bytes = 0
+    """Of a head; in a body, of what frames its chunks and trails them."""
+    in_head = False
     refused = False
     head_timer: asyncio.TimerHandle | None = None
     answer_timer: asyncio.TimerHandle | None = None
@@ -58,27 +60,36 @@ class Connection(HttpToolsProtocol):
             self.head_timer = self.loop.call_later(self.limits.silence_s, self.refuse, 408, "The head is too slow")
         self.head_bytes += len(data)
         super().data_received(data)
-        if self.head_timer is not None and self.head_bytes > MOST_HEAD_BYTES:
-            self.refuse(431, f"The request's head is larger than {MOST_HEAD_BYTES} bytes")
+        if self.head_bytes > MOST_HEAD_BYTES:
+            self.refuse(431, f"The request's head, or what trails its body, is larger than {MOST_HEAD_BYTES} bytes")
 
     def on_message_begin(self) -> None:
         """A further request on a kept connection has its own room for its head."""
-        self.head_bytes = 0
+        self.head_bytes, self.in_head = 0, True
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep the headers of a head; nobody reads trailers."""
+        if self.in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Make a request of the head."""
+        self.head_bytes, self.in_head = 0, False
         self.head_is_over()
         if not self.transport.is_closing():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Body bytes belong to a request, unless its head was refused."""
+        if self.head_timer is None:
+            self.head_bytes = 0
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The same for the end of a body."""
+        self.head_bytes = 0
         if not self.transport.is_closing():
             super().on_message_complete()
 
@@ -121,7 +132,7 @@ class Connection(HttpToolsProtocol):
             self.answer_timer = None
 
     def refuse(self, status: int, message: str) -> None:
-        """Answer without a request and hang up, also on a caller that does not read.
+        """Answer what is being read in place of the app and hang up, also on a caller that does not read.
 
         Our side is closed first and what still comes is dropped: closing at once while bytes wait unread
         would take the answer away from the caller.
@@ -129,14 +140,27 @@ class Connection(HttpToolsProtocol):
         self.head_is_over()
         if self.refused or self.transport.is_closing():
             return
-        if self.cycle is not None and not self.cycle.response_complete:
+        if not self.may_answer():
             self.transport.close()
         else:
             self.refused = True
+            self.give_up()
             self.transport.write(_reply(status, message))
             with contextlib.suppress(OSError, RuntimeError):
                 self.transport.write_eof()
         self.loop.call_later(LINGER_S, self.transport.abort)
+
+    def may_answer(self) -> bool:
+        """Whether the next answer on the wire is the one to the message that is being read."""
+        if self.cycle is None or self.cycle.response_complete:
+            return True
+        return self.cycle.more_body and not self.cycle.response_started and not self.pipeline
+
+    def give_up(self) -> None:
+        """Tell the request that is being read, if there is one, that its caller has left."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
 
 
 def connection_class(limits: RestLimits, idle_s: float) -> type[HttpToolsProtocol]:

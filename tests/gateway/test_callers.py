@@ -98,6 +98,44 @@ def test_garbage_is_a_400_and_the_end_of_its_connection(impatient: Caller, garba
     assert impatient.ask("/livez").status == 200
 
 
+CHUNKED = head(Transfer_Encoding="chunked")
+
+
+@pytest.mark.parametrize("chunks", [b"-1\r\n", b"0x5\r\n", b"5\nhello", b"1\r\nabc\r\n", b"f" * 20 + b"\r\n"])
+def test_a_body_of_damaged_chunks_is_a_400(impatient: Caller, chunks: bytes) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(CHUNKED + chunks)
+        answer = received(connection)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"application/problem+json" in answer
+    assert impatient.classify(RED).labels == ["red"]
+
+
+@pytest.mark.parametrize("framing", [b"1\r\na\r\n0\r\nX: ", b"1;", b"0"], ids=["trailers", "extensions", "sizes"])
+def test_trailers_and_extensions_of_chunks_have_an_end(impatient: Caller, framing: bytes) -> None:
+    with impatient.connect() as connection:
+        connection.sendall(CHUNKED + framing)
+        assert impatient.ask("/livez").status == 200  # by now the server has read what came before
+        connection.sendall(b"0" * 5000)
+        assert received(connection).startswith(b"HTTP/1.1 431")
+
+
+def test_trailers_never_become_headers(gateway: Caller) -> None:
+    with gateway.connect() as connection:
+        connection.sendall(CHUNKED + b"1\r\na\r\n0\r\nX-Request-Id: trailing\r\n\r\n")
+        answer = connection.recv(65536)
+
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"trailing" not in answer
+
+
+def test_a_length_with_thousands_of_zeros_is_a_length(gateway: Caller) -> None:
+    with gateway.connect() as connection:
+        connection.sendall(head(Content_Length=f"{len(RED):05000}") + RED)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_garbage_pipelined_after_a_request_does_not_stop_the_server(impatient: Caller) -> None:
     with impatient.connect() as connection:
         connection.sendall(head(length=len(RED)) + RED + b"\x00garbage\r\n\r\n" * 10)

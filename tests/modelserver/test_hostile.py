@@ -21,6 +21,7 @@ from tests.modelserver.waiting import until
 ONE = {"instances": [1.0]}
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 HEAD = b"POST /v1/models/doubler:predict HTTP/1.1\r\nHost: x\r\n"
+CHUNK = b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
 
 
 def others_are_served(server: ModelServer) -> None:
@@ -98,6 +99,11 @@ def test_more_grpc_connections_than_files_allow_are_hung_up_on(stand_in_server: 
         pytest.param(HEAD + b"Content-Length: -5\r\n\r\n", b"400", id="a negative length"),
         pytest.param(HEAD + b"Content-Length: 99999999999999\r\n\r\n", b"413", id="a hundred terabytes announced"),
         pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"400", id="a chunk of no size"),
+        pytest.param(
+            HEAD + b"Connection: close\r\nContent-Length: " + b"0" * 5000 + b"\r\n\r\n", b"400", id="thousands of zeros"
+        ),
+        pytest.param(HEAD + CHUNK + b"X: " + b"y" * 200_000, b"431", id="a trailer without end"),
+        pytest.param(HEAD + CHUNK + b"X: y\r\n" * 60_000, b"431", id="trailers without end"),
         pytest.param(HEAD + b"X: " + b"y" * 200_000 + b"\r\n\r\n", b"431", id="a long head"),
         pytest.param(b"GET /" + b"a" * 200_000, b"431", id="a path without end"),
     ],
