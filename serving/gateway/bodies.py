@@ -7,6 +7,7 @@ to a file.
 
 import base64
 import binascii
+import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,8 @@ _PICTURE_HOW = (
     f"{', '.join(PICTURES)}, multipart/form-data with such files, "
     'or application/json {"instances": [{"b64": "..."}]}'
 )
+_NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
+"""Codecs of Python that are no charsets of texts; punycode would take hours over a body of the largest size."""
 _ROW_HOW = 'application/json {"instances": [{"column": number, ...}]}'
 _TEXT_HOW = 'text/plain, multipart/form-data with texts, or application/json {"instances": ["..."]}'
 
@@ -101,6 +104,8 @@ def _hold_to(body: Body, card: ModelCard) -> None:
 
 def _text(data: bytes, charset: str) -> str:
     try:
+        if codecs.lookup(charset).name in _NO_CHARSETS:
+            raise LookupError(charset)
         return data.decode(charset)
     except LookupError:
         raise UnsupportedKind(f"the charset {charset[:40]!r} is not known; send UTF-8") from None

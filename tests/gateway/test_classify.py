@@ -74,6 +74,13 @@ def test_texts_may_come_in_json_and_in_a_form(gateway: Caller) -> None:
     assert gateway.ask(MOODS_CLASSIFY, body, headers).labels == ["good"]
 
 
+@pytest.mark.parametrize("codec", ["punycode", "idna", "unicode_escape", "zip", "none"])
+def test_a_codec_that_is_no_charset_is_a_415(gateway: Caller, codec: str) -> None:
+    answer = gateway.ask(MOODS_CLASSIFY, b"good", {"Content-Type": f"text/plain; charset={codec}"})
+
+    assert (answer.status, answer.json["detail"]) == (415, f"the charset '{codec}' is not known; send UTF-8")
+
+
 def test_the_charset_of_a_text_is_honored(gateway: Caller) -> None:
     answer = gateway.ask(MOODS_CLASSIFY, "é good".encode("utf-16"), {"Content-Type": "text/plain; charset=utf-16"})
 
