@@ -242,7 +242,7 @@ class ModelCard:
         """
         try:
             return cls(**_fields_of(json.loads(text)))
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise CardError(f"not a model card: {error}") from error
 
 

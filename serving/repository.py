@@ -174,6 +174,8 @@ def read_labels(model: Path) -> dict[str, int]:
     """The labels of a model's folder, such as stable and canary, with the version of each; often empty."""
     path = model / "labels.json"
     try:
+        if path.is_fifo():  # opening one would wait for a writer, for ever
+            raise DataLoss(f"{path} must be a file")
         return labels_of(path.read_bytes(), str(path))
     except FileNotFoundError:
         return {}
@@ -187,7 +189,7 @@ def labels_of(content: bytes, place: str) -> dict[str, int]:
     """
     try:
         return {str(label): int(version) for label, version in json.loads(content).items()}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise DataLoss(f'{place} must be an object like {{"stable": 3}}: {error}') from error
 
 

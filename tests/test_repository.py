@@ -1,5 +1,6 @@
 """The models folder: whole versions or none, numbered, labelled, checked."""
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -128,8 +129,16 @@ def test_labels_name_published_versions_only(tmp_path: Path) -> None:
     assert repository.read_labels(model) == {"stable": 1}
 
 
-def test_damaged_labels_say_what_they_must_be(tmp_path: Path) -> None:
-    (tmp_path / "labels.json").write_text("[1")
+@pytest.mark.parametrize("text", ["[1", "[]", '{"stable": 1e400}', "[" * 100_000], ids=["cut", "list", "huge", "deep"])
+def test_damaged_labels_say_what_they_must_be(tmp_path: Path, text: str) -> None:
+    (tmp_path / "labels.json").write_text(text)
 
     with pytest.raises(DataLoss, match="must be an object like"):
+        repository.read_labels(tmp_path)
+
+
+def test_a_pipe_instead_of_labels_holds_up_nobody(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.json")
+
+    with pytest.raises(DataLoss, match="must be a file"):
         repository.read_labels(tmp_path)
