@@ -18,8 +18,8 @@ from serving.card import ModelCard, TableInput, TextInput
 from serving.embedded import EmbeddedUpstream
 from serving.errors import BadInput, NoCard, NotFound, ServingError
 from serving.gateway.config import GatewayConfig
-from serving.gateway.memory import share_arenas
 from serving.gateway.server import Gateway
+from serving.memory import share_arenas
 from serving.modelserver.runtimes.machine import cores
 from serving.modelserver.runtimes.protocol import Precision, RuntimeOptions
 from serving.modelserver.server import ModelServer

@@ -10,13 +10,21 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[1]
 FLOOR = {"serving.errors"}
-SHARED = FLOOR | {"serving.signals", "serving.card", "serving.repository", "serving.wire", "serving.preprocess"}
+SHARED = FLOOR | {
+    "serving.signals",
+    "serving.memory",
+    "serving.card",
+    "serving.repository",
+    "serving.wire",
+    "serving.preprocess",
+}
 SERVER = "serving.modelserver"
 GATEWAY = "serving.gateway"
 
 ALLOWED: dict[str, set[str]] = {
     "serving.errors": set(),
     "serving.signals": set(),
+    "serving.memory": set(),
     "serving.healthcheck": set(),
     "serving.store": FLOOR | {"serving.card", "serving.repository"},
     "serving.tensorflow_serving_files": FLOOR | {"serving.wire"},

@@ -13,9 +13,9 @@ import click
 
 from serving.errors import ServingError
 from serving.gateway.config import GatewayConfig, meanings, parse
-from serving.gateway.memory import share_arenas
 from serving.gateway.remote import RemoteUpstream
 from serving.gateway.server import Gateway
+from serving.memory import share_arenas
 
 
 def _options(command: Any) -> Any:

@@ -16,6 +16,7 @@ from typing import Self
 
 import grpc
 
+from serving import memory
 from serving.errors import Overloaded, ServingError, Unavailable
 from serving.modelserver import config_file
 from serving.modelserver.calls import reload
@@ -33,7 +34,7 @@ from serving.modelserver.rest_app import RestApp
 from serving.modelserver.rest_calls import RestCalls
 from serving.modelserver.rest_limits import RestLimits
 from serving.modelserver.rest_server import RestServer
-from serving.modelserver.runtimes import choice, machine
+from serving.modelserver.runtimes import choice
 from serving.modelserver.server_config import ServerConfig
 
 log = logging.getLogger(__name__)
@@ -85,10 +86,10 @@ class ModelServer:
             StartFailed: with the text that tensorflow_model_server prints.
         """
         raise_file_limit()
-        machine.share_memory_pools()
+        memory.share_arenas()
         try:
             self._load()
-            machine.give_memory_back()
+            memory.give_back()
             with self._opening:
                 if self._stopped.is_set():
                     raise Unavailable("the server was told to stop")

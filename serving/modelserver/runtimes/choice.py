@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from serving import repository
+from serving import memory, repository
 from serving.card import ModelCard
 from serving.errors import DataLoss, FailedPrecondition, Unimplemented
 from serving.modelserver.runtimes import (
@@ -65,7 +65,7 @@ def load(folder: Path, options: RuntimeOptions | None = None) -> LoadedModel:
         repository.verify(folder, card)
     model = ServedModel(bundle, card, wanted)
     del bundle
-    machine.give_memory_back()
+    memory.give_back()
     return model
 
 
@@ -126,7 +126,7 @@ class ServedModel:
                 signature.close()
             self._compiled.clear()
             self._tensorflow.close()
-            machine.give_memory_back()
+            memory.give_back()
 
     def _compile(self, bundle: Bundle, card: ModelCard | None, options: RuntimeOptions, changes: bool) -> str:
         """Compile every signature that converts, and remember why the others do not; returns the precision.

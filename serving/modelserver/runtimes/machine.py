@@ -1,7 +1,5 @@
-"""What this machine gives a runtime, and gets back: cores, installed frameworks, memory."""
+"""What this machine gives a runtime: cores and installed frameworks."""
 
-import contextlib
-import ctypes
 import importlib.util
 import math
 import os
@@ -9,7 +7,6 @@ from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
 _CPU = Path("/proc/cpuinfo")
-_M_ARENA_MAX = -8  # of malloc.h
 _DOT_PRODUCTS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
@@ -46,19 +43,3 @@ def installed(package: str) -> bool:
         return importlib.util.find_spec(package) is not None
     except (ImportError, ValueError):
         return False
-
-
-def share_memory_pools() -> None:
-    """Have all threads to come allocate from two pools, not from up to eight for each core.
-
-    What a thread frees stays in its pool. Compiling frees much, in a thread for each model that loads, and
-    calls are answered by dozens of threads: glibc's way kept 27 MB more with three models.
-    """
-    with contextlib.suppress(AttributeError, OSError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
-
-
-def give_memory_back() -> None:
-    """Return to the system what loading or closing a version has freed: tens of MB that glibc would keep."""
-    with contextlib.suppress(AttributeError, OSError):  # another C library has no such function
-        ctypes.CDLL(None).malloc_trim(0)
