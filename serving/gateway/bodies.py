@@ -8,6 +8,7 @@ to a file.
 import base64
 import binascii
 import codecs
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +34,9 @@ _PICTURE_HOW = (
 )
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
 """Codecs of Python that are no charsets of texts; punycode would take hours over a body of the largest size."""
+_MOST_PARTS = 1000
+_MOST_HEAD_BYTES = 16384
+_BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _ROW_HOW = 'application/json {"instances": [{"column": number, ...}]}'
 _TEXT_HOW = 'text/plain, multipart/form-data with texts, or application/json {"instances": ["..."]}'
 
@@ -156,11 +160,20 @@ def _parts(data: bytes, options: dict[str, str]) -> Iterator[Item]:
     if not (boundary := options.get("boundary")):
         raise BadInput("multipart/form-data without a boundary in its Content-Type")
     try:
-        yield from _decoded(MultipartDecoder(boundary.encode("latin-1"), max_parts=1000), data)
+        between = boundary.encode("latin-1")
+        _hold_heads(data, between)
+        yield from _decoded(MultipartDecoder(between, max_parts=_MOST_PARTS), data)
     except RequestEntityTooLarge:
         raise TooMuchToProcess("too many parts in one form; send several requests") from None
     except ValueError:
         raise BadInput("the multipart form is damaged or cut short") from None
+
+
+def _hold_heads(data: bytes, boundary: bytes) -> None:
+    """Refuse a part with a head so long that to read it would take seconds."""
+    for part in (b"\n" + data).split(b"\n--" + boundary, _MOST_PARTS + 1)[1:]:
+        if len(part) > _MOST_HEAD_BYTES and not _BLANK_LINE.search(part, 0, _MOST_HEAD_BYTES):
+            raise BadInput(f"a part of the form has headers of more than {_MOST_HEAD_BYTES} bytes; send shorter names")
 
 
 def _decoded(decoder: MultipartDecoder, data: bytes) -> Iterator[Item]:

@@ -74,6 +74,19 @@ def test_texts_may_come_in_json_and_in_a_form(gateway: Caller) -> None:
     assert gateway.ask(MOODS_CLASSIFY, body, headers).labels == ["good"]
 
 
+@pytest.mark.parametrize("extra", [f'; filename="{"x" * 20_000}"', "\r\nX: y" * 4000], ids=["name", "headers"])
+def test_a_part_with_a_head_without_end_is_a_400(gateway: Caller, extra: str) -> None:
+    body, headers = form((f'text"{extra}; a="', "text/plain", b"good"))
+    answer = gateway.ask(MOODS_CLASSIFY, body, headers)
+
+    assert (answer.status, "more than 16384 bytes" in answer.json["detail"]) == (400, True)
+
+
+def test_a_boundary_beyond_latin_1_is_a_400(gateway: Caller) -> None:
+    kind = {"Content-Type": "multipart/form-data; boundary*=utf-8''%e2%82%ac"}
+    assert gateway.ask(MOODS_CLASSIFY, b"--x--\r\n", kind).status == 400
+
+
 @pytest.mark.parametrize("codec", ["punycode", "idna", "unicode_escape", "zip", "none"])
 def test_a_codec_that_is_no_charset_is_a_415(gateway: Caller, codec: str) -> None:
     answer = gateway.ask(MOODS_CLASSIFY, b"good", {"Content-Type": f"text/plain; charset={codec}"})
