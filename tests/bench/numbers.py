@@ -43,7 +43,7 @@ def main(out: Path, readme: Path, facts: Path, docs: Path) -> None:
     (docs / "bench.svg").write_bytes((out / "bench.svg").read_bytes())
     click.echo(f"{readme} and {docs / 'bench.svg'} are of {document['when']}", err=True)
     try:
-        facts.write_text(json.dumps(facts_of(document, _latency(out)), indent=1) + "\n")
+        facts.write_text(json.dumps(facts_of(document), indent=1) + "\n")
     except KeyError as error:
         raise click.ClickException(f"{facts} was left as it is, since the run has no row {error}") from error
 
@@ -103,7 +103,7 @@ def placed(readme: str, block: str) -> str:
     return f"{before}{BEGIN}\n{block}\n{END}{rest.partition(END)[2]}"
 
 
-def facts_of(document: Mapping[str, Any], latency: Mapping[str, Any] | None) -> dict[str, Any]:
+def facts_of(document: Mapping[str, Any]) -> dict[str, Any]:
     """What `python -m clients plan` reckons with."""
     cpu = {row["name"]: row["medians"]["cpu_ms"] for row in document["rows"]}
     memory = {row["name"]: row["medians"]["peak_mb"] for row in document["rows"]}
@@ -119,22 +119,7 @@ def facts_of(document: Mapping[str, Any], latency: Mapping[str, Any] | None) -> 
         "review_cpu_ms": round(cpu[REVIEWS], 3),
         "embedded_peak_mb": round(memory[usual]),
         "split_peak_mb": round(memory[SPLIT]),
-        "curve": [] if latency is None else _curve(latency),
     }
-
-
-def _curve(latency: Mapping[str, Any]) -> list[dict[str, float]]:
-    names = ("offered_per_second", "answered_per_second", "p50_ms", "p99_ms")
-    return [
-        {name: round(row[name], 2) for name in names} | {"refused": row["failed"]}
-        for row in latency["rows"]
-        if math.isfinite(row["p99_ms"])
-    ]
-
-
-def _latency(out: Path) -> dict[str, Any] | None:
-    file = out / "latency.json"
-    return json.loads(file.read_text()) if file.exists() else None
 
 
 def _ratios(document: Mapping[str, Any]) -> list[str]:
