@@ -119,7 +119,7 @@ class Metrics:
         self.padding_size = self._histogram(f"{batching}/padding_size", BATCH_SIZES, "execution_batch_size")
         self.input_batch_size = self._histogram(f"{batching}/input_batch_size", BATCH_SIZES)
         self.processed_batch_size = self._histogram(f"{batching}/processed_batch_size", BATCH_SIZES)
-        self._request_logs = self._counter(f"{root}/request_log_count", "model_name", "status_code")
+        self._counter(f"{root}/request_log_count", "model_name", "status_code")  # named on the page; nothing is logged
         self.load_attempts = self._counter("/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status")
 
     def _counter(self, name: str, *labels: str, most: int | None = None) -> Family[Counter]:
@@ -185,10 +185,6 @@ class Metrics:
         """`:request_example_counts` and its total, of MultiInference."""
         self._example_counts.of(model).observe(count)
         self._example_total.of(model).inc(count)
-
-    def count_request_log(self, model: str, status: str) -> None:
-        """`:request_log_count`."""
-        self._request_logs.of(model, status).inc()
 
     def answered(self, model: str, version: int | None, signature: str, code: str, total_s: float) -> None:
         """`modelserver_requests_total` and the stage `total`.
