@@ -41,10 +41,16 @@ def folders(model: Path) -> dict[int, Path]:
 
 
 def models(root: Path) -> list[str]:
-    """Names of the models under a folder: every sub-folder that holds at least one version, sorted."""
+    """Names of the models under a folder: every sub-folder with at least one version and a name in UTF-8, sorted."""
     if not root.is_dir():
         return []
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and versions(Path(entry.path)))
+    entries = [entry for entry in os.scandir(root) if entry.is_dir() and is_text(entry.name)]
+    return sorted(entry.name for entry in entries if versions(Path(entry.path)))
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be told in JSON; where it is not UTF-8, Python has surrogates for its bytes."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def read_card(version: Path) -> ModelCard | None:

@@ -129,6 +129,13 @@ def test_labels_name_published_versions_only(tmp_path: Path) -> None:
     assert repository.read_labels(model) == {"stable": 1}
 
 
+def test_a_folder_with_a_name_that_is_not_utf_8_is_no_model(tmp_path: Path) -> None:
+    publish(tmp_path)
+    os.makedirs(os.fsencode(tmp_path) + b"/\xff/1")
+
+    assert repository.models(tmp_path) == ["pets"]
+
+
 @pytest.mark.parametrize("text", ["[1", "[]", '{"stable": 1e400}', "[" * 100_000], ids=["cut", "list", "huge", "deep"])
 def test_damaged_labels_say_what_they_must_be(tmp_path: Path, text: str) -> None:
     (tmp_path / "labels.json").write_text(text)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from serving.errors import ServingError
 from serving.modelserver.lifecycle.settings import All, Latest, ModelSettings, Policy, Specific
-from serving.repository import read_labels
+from serving.repository import is_text, read_labels
 
 LOG = logging.getLogger(__name__)
 
@@ -67,7 +67,8 @@ def models_in(root: Path, known: Iterable[str], policy: Policy) -> list[ModelSet
         OSError: the root itself is missing or cannot be read.
     """
     with os.scandir(root) as entries:
-        folders = sorted((entry.name, Path(entry.path)) for entry in entries if not entry.name.startswith("."))
+        named = [entry for entry in entries if not entry.name.startswith(".") and is_text(entry.name)]
+    folders = sorted((entry.name, Path(entry.path)) for entry in named)
     before = set(known)
     return [ModelSettings(name, path, policy, None) for name, path in folders if _holds_versions(path, name in before)]
 

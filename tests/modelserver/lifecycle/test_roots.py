@@ -1,5 +1,6 @@
 """A folder of models, each found and dropped as it comes and goes."""
 
+import os
 from pathlib import Path
 
 from tests.modelserver.lifecycle.conftest import MakeManager, see, states
@@ -49,3 +50,28 @@ def test_a_root_that_vanishes_unloads_nothing(tmp_path: Path, manager_of: MakeMa
 
     assert states(manager, "a") == {1: "AVAILABLE"}
     assert manager.names() == ["a"]
+
+
+def test_a_folder_with_a_name_that_is_not_utf_8_is_no_model(tmp_path: Path, manager_of: MakeManager) -> None:
+    publish(tmp_path / "a", 1)
+    publish(tmp_path / os.fsdecode(b"\xff"), 1)
+    manager = manager_of()
+
+    manager.serve_root(tmp_path)
+
+    assert manager.names() == ["a"]
+
+
+def test_labels_that_are_a_pipe_or_no_json_do_not_stop_the_look_at_others(
+    tmp_path: Path, manager_of: MakeManager
+) -> None:
+    publish(tmp_path / "a", 1)
+    publish(tmp_path / "b", 1)
+    os.mkfifo(tmp_path / "a" / "labels.json")
+    (tmp_path / "b" / "labels.json").write_text("[" * 100_000)
+    manager = manager_of()
+
+    manager.serve_root(tmp_path)
+
+    assert manager.names() == ["a", "b"]
+    assert states(manager, "a") == states(manager, "b") == {1: "AVAILABLE"}
