@@ -78,7 +78,7 @@ class Checkpoints:
         for path in reversed(paths):
             try:
                 return _read(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
                 continue
         if paths:
             raise FailedPrecondition(f"no checkpoint in {self._folder} can be read: train anew")

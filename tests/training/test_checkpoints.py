@@ -48,6 +48,14 @@ def test_two_are_kept_while_a_phase_goes_on_and_one_when_it_is_done(tmp_path: Pa
     assert [path.name for path in tmp_path.iterdir()] == ["epoch-0005.npz"]
 
 
+def test_a_checkpoint_of_another_version_of_this_program_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    facts = np.array('{"epochs": {}, "best_loss": 1.0, "waited": 0, "finished": false, "momentum": 0.9}')
+    np.savez(tmp_path / "epoch-0001.npz", facts=facts)
+
+    with pytest.raises(FailedPrecondition, match=r"no checkpoint in .* can be read: train anew"):
+        Checkpoints(tmp_path).newest()
+
+
 def test_the_ten_thousandth_epoch_is_newer_than_those_before(tmp_path: Path) -> None:
     where = Checkpoints(tmp_path)
     for epoch in (9_998, 9_999, 10_000, 10_001):
