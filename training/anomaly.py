@@ -17,6 +17,9 @@ FALSE_ALARM = 0.01
 SMALLEST = 1e-6
 """Features shorter than this are not brought to length 1."""
 _DIRECTIONS = 64
+_LEAST_VARIANCE = 1e-4
+"""Summed over all other directions, of features at length 1. Examples that are all alike have none, and their score
+would show nothing but how a runtime rounds: about 1e-6 of a feature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +90,11 @@ def fit(features: NDArray[Any], labels: NDArray[Any]) -> Detector:
     variances, directions = np.linalg.eigh(gaps.T @ gaps / max(count - len(kinds), 1))
     kept = min(_DIRECTIONS, size // 2, count // 10)
     variances, directions = np.maximum(variances[::-1], 1e-12), directions[:, ::-1]
-    chosen, other = directions[:, :kept], float(variances[kept:].mean())
+    chosen, other = directions[:, :kept], max(float(variances[kept:].mean()), _LEAST_VARIANCE / size)
     along = centers @ chosen
     return Detector(
         directions=chosen.astype(np.float32),
-        weights=(other / variances[:kept]).astype(np.float32),
+        weights=(other / np.maximum(variances[:kept], other)).astype(np.float32),
         centers_along=along.astype(np.float32),
         centers_rest=(centers - along @ chosen.T).astype(np.float32),
         scale=1 / (size * other),

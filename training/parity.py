@@ -28,7 +28,7 @@ _CLOSE_CALL = 0.02
 """Where Keras' two best are nearer than this, another order is no disagreement."""
 
 _NEAR_THRESHOLD = 0.02
-"""Where Keras' anomaly score is within this share of the threshold, either side is no disagreement."""
+"""Where Keras' anomaly score is within this share of the threshold (or of 1), either side is no disagreement."""
 
 Outputs = Mapping[str, NDArray[Any]]
 """`probabilities` float32 [N, C], or `value` [N] of a model without labels; perhaps `anomaly` float32 [N]."""
@@ -50,7 +50,7 @@ class Comparison:
     remarks: tuple[str, ...]
     """A sentence for every way that could not be measured."""
     anomaly_difference: float
-    """Of any anomaly score in float32, as a share of it; 0 where there is none."""
+    """Of any anomaly score in float32, as a share of it, or of 1, the ordinary one; 0 where there is none."""
     unprepared_difference: float
     """Of any probability, where the graph prepares whole files or texts itself and where `serving.preprocess` does."""
 
@@ -167,7 +167,7 @@ def _same_flags(ours: Outputs, theirs: Outputs, threshold: float | None) -> floa
     """Share of examples on the same side of the anomaly threshold."""
     if threshold is None or "anomaly" not in ours:
         return 1.0
-    near = np.abs(ours["anomaly"] - threshold) <= _NEAR_THRESHOLD * threshold
+    near = np.abs(ours["anomaly"] - threshold) <= _NEAR_THRESHOLD * max(threshold, 1.0)
     same = (ours["anomaly"] > threshold) == (theirs["anomaly"] > threshold)
     return float((same | near).mean())
 
@@ -177,7 +177,7 @@ def _anomaly_difference(ours: Outputs, theirs: Outputs) -> float:
         return 0.0
     if not np.isfinite(theirs["anomaly"]).all():
         return float("inf")
-    return float((np.abs(ours["anomaly"] - theirs["anomaly"]) / np.maximum(ours["anomaly"], 1e-3)).max())
+    return float((np.abs(ours["anomaly"] - theirs["anomaly"]) / np.maximum(ours["anomaly"], 1.0)).max())
 
 
 def largest_difference(ours: NDArray[Any], theirs: NDArray[Any]) -> float:

@@ -66,6 +66,8 @@ class Learner:
 
     def agree(self, flag: bool) -> bool:
         """Whether any of the processes says yes; all of them ask at once."""
+        if self._strategy.replicas == 1:
+            return flag
         spread = self._strategy.spread
         said = spread.run(tf.function(lambda: tf.constant(float(flag))))
         return float(spread.reduce(tf.distribute.ReduceOp.SUM, said, axis=None)) > 0

@@ -28,7 +28,7 @@ class Answered:
 
 def trained(name: str, choice: SourceChoice, weights: str, epochs: int, folder: Path) -> Answered:
     """Train and publish one recipe, briefly, and ask the Keras model about its whole test split."""
-    recipe = replace(recipes.find(name), epochs=epochs)
+    recipe = replace(recipes.find(name), epochs=epochs, fine_tune=None)
     quiet = Progress(visible=False)
     order = session.Order(
         recipe=recipe,

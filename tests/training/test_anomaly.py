@@ -59,6 +59,14 @@ def test_constant_features_do_no_harm(centers: NDArray[np.float64]) -> None:
     assert np.isfinite(anomaly.fit(some, labels).score(some)).all()
 
 
+def test_examples_that_are_all_alike_leave_no_score_of_rounding(centers: NDArray[np.float64]) -> None:
+    rows = np.repeat(centers, 20, axis=0)
+    detector = anomaly.fit(rows, np.repeat(np.arange(len(centers)), 20))
+    rounded = rows * (1 + 1e-6 * np.random.default_rng(0).standard_normal(rows.shape))
+
+    assert np.abs(detector.score(rounded) - detector.score(rows)).max() < 1e-2
+
+
 @pytest.mark.parametrize(
     ("count", "place"),
     [pytest.param(1000, 991, id="many"), pytest.param(99, 99, id="just"), pytest.param(20, 20, id="few")],
