@@ -18,7 +18,7 @@ from serving.card import ModelCard, TableInput, TextInput
 from serving.embedded import EmbeddedUpstream
 from serving.errors import BadInput, NoCard, NotFound, ServingError
 from serving.gateway.config import GatewayConfig
-from serving.gateway.server import Gateway
+from serving.gateway.server import Gateway, is_loopback
 from serving.memory import share_arenas
 from serving.modelserver.runtimes.machine import cores
 from serving.modelserver.runtimes.protocol import Precision, RuntimeOptions
@@ -26,8 +26,11 @@ from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from serving.signals import Signals
 
+log = logging.getLogger("serving")
+
 CALM_LATENCY_S = 0.02
 """See GatewayConfig: what waits for a core beyond this makes the others dearer and nobody faster."""
+_OPEN = "the gRPC and REST ports listen on %s and take no keys: whoever reaches this address may ask the models"
 _PORT = click.IntRange(0, 65535)
 
 
@@ -75,6 +78,8 @@ def main(
             runtime=RuntimeOptions(precision=precision, streams=streams, threads=threads),
         )
         gateway_config = GatewayConfig.from_env(usual=usual(), host=host, port=http_port, access_log=access_log)
+        if not is_loopback(host):
+            log.warning(_OPEN, host)
         code = serve(config, gateway_config, example_photo, started)
     except ServingError as error:
         click.echo(f"serving: {error.message}", err=True)

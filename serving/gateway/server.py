@@ -222,9 +222,13 @@ def _tracing(endpoint: str) -> Any:
         ) from error
 
 
+def is_loopback(host: str) -> bool:
+    """Whether an address to listen on is reached from this machine alone."""
+    return host in {"localhost", "::1"} or host.startswith("127.")
+
+
 def _warn_if_open(config: GatewayConfig) -> None:
-    loopback = config.host in {"localhost", "::1"} or config.host.startswith("127.")
-    if loopback or (config.api_keys and config.tls_certificate):
+    if is_loopback(config.host) or (config.api_keys and config.tls_certificate):
         return
     lacking = " and ".join(
         name for name, given in (("API keys", config.api_keys), ("TLS", config.tls_certificate)) if not given

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from serving.errors import FailedPrecondition
 from serving.modelserver import config_file
 from serving.modelserver.lifecycle.manager import ModelManager
 from serving.modelserver.metrics import Metrics
@@ -22,10 +23,15 @@ def apply(
 
     Raises:
         BadInput: a refusal of config_file.py.
-        FailedPrecondition: a label for a version that is not available.
+        FailedPrecondition: a label for a version that is not available, or a folder says what is served.
         NotAvailable: a new model's versions all failed for good; everything else serves.
         DeadlineExceeded: the wait took too long; loading goes on.
     """
+    if manager.root is not None:  # else whoever reaches the port could name other folders of this machine
+        raise FailedPrecondition(
+            f"the folder {manager.root.name} says what is served here: add or remove models there, "
+            "or run python -m serving.modelserver, which takes reloads"
+        )
     manager.configure(config_file.models(config, known=manager.names()), wait=wait, deadline=deadline)
 
 

@@ -157,6 +157,11 @@ class ModelManager:
             numbers = sorted(known, reverse=True) if version is None else [version] * (version in known)
             return [known[number].status for number in numbers]
 
+    @property
+    def root(self) -> Path | None:
+        """The folder that says what is served; None where a config does."""
+        return self._watcher.root[0] if self._watcher.root is not None else None
+
     def names(self) -> list[str]:
         """The models of the present config, in its order."""
         with self._engine.changed:
