@@ -3,17 +3,13 @@
 Looks, and remembers nothing; manager.py compares what is seen with what is served.
 """
 
-import logging
 import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from serving.errors import ServingError
 from serving.modelserver.lifecycle.settings import All, Latest, ModelSettings, Policy, Specific
 from serving.repository import is_text, read_labels
-
-LOG = logging.getLogger(__name__)
 
 _NUMBER = re.compile(r"[0-9]+", re.ASCII)
 _LARGEST = 2**63 - 1
@@ -49,15 +45,14 @@ def demanded(policy: Policy) -> frozenset[int]:
     return policy.versions if isinstance(policy, Specific) else frozenset()
 
 
-def labels_of(settings: ModelSettings, before: Mapping[str, int]) -> Mapping[str, int]:
-    """The labels that a model should have: of its config, or of its labels.json; damaged, those from before."""
-    if settings.labels is not None:
-        return settings.labels
-    try:
-        return read_labels(settings.base_path)
-    except (OSError, ServingError) as error:
-        LOG.warning("the labels of %s stay as they were: %s", settings.name, error)
-        return before
+def labels_of(settings: ModelSettings) -> Mapping[str, int]:
+    """The labels that a model should have: of its config, or of its labels.json.
+
+    Raises:
+        OSError: labels.json cannot be read.
+        DataLoss: it says something else than labels.
+    """
+    return settings.labels if settings.labels is not None else read_labels(settings.base_path)
 
 
 def models_in(root: Path, known: Iterable[str], policy: Policy) -> list[ModelSettings]:

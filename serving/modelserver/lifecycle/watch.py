@@ -6,8 +6,10 @@ One broken base path stops nothing: that model stays as it is, the others are lo
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
+from serving.errors import ServingError
 from serving.modelserver.lifecycle import source
 from serving.modelserver.lifecycle.engine import Engine
 from serving.modelserver.lifecycle.settings import ModelSettings, Policy
@@ -78,12 +80,23 @@ class Watcher:
         except OSError as error:
             self._complain(name, f"{name} stays as it is: {error}")
             return
-        labels = source.labels_of(settings, self._engine.lineups[name].desired_labels)
+        labels = self._labels(settings)
         named = labels.values() if settings.labels is None else ()
         wanted = source.wanted(found, settings.policy, named)
         missing = sorted(source.demanded(settings.policy) - found.keys())
         self._complain(name, f"{name} has no version {missing} in {settings.base_path}" if missing else "")
         self._engine.see(settings, wanted, labels)
+
+    def _labels(self, settings: ModelSettings) -> Mapping[str, int]:
+        """Those that the model should have; where they cannot be read, those from before."""
+        about = f"the labels of {settings.name}"
+        try:
+            labels = source.labels_of(settings)
+        except (OSError, ServingError) as error:
+            self._complain(about, f"{about} stay as they were: {error}")
+            return self._engine.lineups[settings.name].desired_labels
+        self._complain(about, "")
+        return labels
 
     def _complain(self, about: str, text: str) -> None:
         """Warn once for as long as the complaint stays the same."""

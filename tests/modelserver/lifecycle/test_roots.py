@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.modelserver.lifecycle.conftest import MakeManager, see, states
 from tests.modelserver.lifecycle.doubler import publish
 
@@ -75,3 +77,19 @@ def test_labels_that_are_a_pipe_or_no_json_do_not_stop_the_look_at_others(
 
     assert manager.names() == ["a", "b"]
     assert states(manager, "a") == states(manager, "b") == {1: "AVAILABLE"}
+
+
+def test_broken_labels_are_told_once_for_as_long_as_they_are_broken_alike(
+    tmp_path: Path, manager_of: MakeManager, caplog: pytest.LogCaptureFixture
+) -> None:
+    publish(tmp_path / "a", 1)
+    labels = tmp_path / "a" / "labels.json"
+    manager = manager_of(poll_s=0)
+    told = []
+
+    for text in ("no json", "no json", "{}", "[1]"):
+        labels.write_text(text)
+        manager.serve_root(tmp_path)
+        told.append(caplog.text.count("the labels of a stay as they were"))
+
+    assert told == [1, 1, 1, 2]
