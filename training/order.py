@@ -9,6 +9,9 @@ from training.datasets import SourceChoice
 from training.learning import Augment, Learning
 from training.recipe import Recipe
 
+NAMED_WEIGHTS = ("imagenet", "none")
+"""Weights of a backbone that are not a file's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -48,6 +51,9 @@ def to_json(order: Order) -> dict[str, Any]:
     """What `from_json` needs, besides the recipe's code; paths become absolute."""
     parts = {one.name: getattr(order, one.name) for one in fields(order) if one.name not in {"recipe", "choice"}}
     choice = {name: _plain(value) for name, value in asdict(order.choice).items()}
+    weights = order.backbone_weights
+    if weights not in {"", *NAMED_WEIGHTS}:
+        parts["backbone_weights"] = str(Path(weights).resolve())
     return {name: _plain(value) for name, value in parts.items()} | {"choice": choice}
 
 

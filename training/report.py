@@ -169,13 +169,12 @@ def _answers(run: _Run) -> Iterator[str]:
         before = calibration.reliability(unscaled.max(axis=1), right)
     figure = plots.reliability(calibration.reliability(served.max(axis=1), right), before)
     said = f"How often answers of each sureness are right; temperature {temperature:.2f}" if temperature else ""
-    counts = np.array(run.figures["confusion"])
-    yield report_page.plots(
-        [
-            run.draw("confusion", plots.confusion(counts, run.labels), "Confusion matrix: truth in rows"),
-            run.draw("reliability", figure, said, "The small number is how many answers were so sure."),
-        ]
-    )
+    shown = []
+    if "confusion" in run.figures:
+        counts = np.array(run.figures["confusion"])
+        shown.append(run.draw("confusion", plots.confusion(counts, run.labels), "Confusion matrix: truth in rows"))
+    shown.append(run.draw("reliability", figure, said, "The small number is how many answers were so sure."))
+    yield report_page.plots(shown)
 
 
 def _classes(run: _Run) -> Iterator[str]:
@@ -198,7 +197,7 @@ def _trust(run: _Run) -> Iterator[str]:
     if found.get("robustness"):
         figure = plots.bars(found["robustness"], "Accuracy with damage", "accuracy")
         shown.append(run.draw("robustness", figure, "Accuracy on damaged copies of test examples"))
-    if run.scores:
+    if run.scores and "anomaly_threshold" in run.facts:
         figure = plots.scores(run.scores, float(run.facts["anomaly_threshold"]))
         text = "Anomaly scores of ordinary and foreign pictures, and the threshold"
         shown.append(run.draw("anomaly", figure, text, "Orange: flagged. One dot is one picture."))

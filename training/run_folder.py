@@ -41,11 +41,11 @@ class Answers:
 class RunFolder:
     """One run on disk.
 
-    `run.json` holds `schema`, `name`, `recipe`, `seed`, `created`, `status` (running, stopped or done), `order`
-    (what `resume` needs to ask again), `options`, `settings`, `labels`, `dataset`, `prepared` (the folder of the
-    prepared data), `phases` ([{name, kept, epochs: {loss: [...], learning_rate: [...], ...}}], one value an
-    epoch), `figures` (the card's quality) and `published` (the version's folder, or null). Facts that are not
-    known yet are missing.
+    `run.json` holds `schema`, `name`, `recipe`, `seed`, `status` (running, stopped, failed or done), `failure` (the
+    sentence that a failed run ended with, else null), `order` (what `resume` needs to ask again), `options`,
+    `settings`, `labels`, `dataset`, `prepared` (the folder of the prepared data), `phases` ([{name, kept, epochs:
+    {loss: [...], learning_rate: [...], ...}}], one value an epoch), `figures` (the card's quality) and `published`
+    (the version's folder, or null). Facts that are not known yet are missing.
     """
 
     path: Path

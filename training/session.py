@@ -5,8 +5,10 @@
 `__main__.py` asks for it and prints what comes back; `run_folder.py` keeps what a report needs.
 """
 
+import contextlib
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -71,14 +73,16 @@ def train(order: Order, progress: Progress, folder: RunFolder | None = None) -> 
     started = time.monotonic()
     order, strategy, source, data = _prepared(order, progress)
     folder = _begun(order, data, source, folder)
-    model, run = _fitted(order, data, progress, strategy, folder)
-    judged = _judged(order, model, data, source, folder, progress)
-    progress.say(f"Report: {report.write(folder)}")
-    progress.say("Exporting, loading back and comparing with Keras")
-    details = _training_facts(order, run, time.monotonic() - started) | fitting.baseline(order, data, progress)
-    candidate = _candidate(order, judged, data, source, details)
-    gate = contest.gate_of(order.models, data, source, order.cache, progress)
-    published = export.publish(candidate, order.models, trial=order.trial, gate=gate, force=order.force)
+    with _end_told(folder):
+        model, run = fitting.fitted(order, data, progress, strategy, folder)
+        folder.update(phases=[asdict(phase) for phase in run.phases])
+        judged = _judged(order, model, data, source, folder, progress)
+        progress.say(f"Report: {report.write(folder)}")
+        progress.say("Exporting, loading back and comparing with Keras")
+        details = _training_facts(order, run, time.monotonic() - started) | fitting.baseline(order, data, progress)
+        candidate = _candidate(order, judged, data, source, details)
+        gate = contest.gate_of(order.models, data, source, order.cache, progress)
+        published = export.publish(candidate, order.models, trial=order.trial, gate=gate, force=order.force)
     _close(folder, published, progress)
     return Outcome(
         published=published,
@@ -138,6 +142,7 @@ def _begun(order: Order, data: PreparedData, source: Source, folder: RunFolder |
         recipe=order.recipe.name,
         seed=order.seed,
         status="running",
+        failure=None,
         order=to_json(order),
         options=options_of(order.recipe),
         labels=list(data.labels),
@@ -148,19 +153,22 @@ def _begun(order: Order, data: PreparedData, source: Source, folder: RunFolder |
     return folder
 
 
-def _fitted(
-    order: Order, data: PreparedData, progress: Progress, strategy: Strategy, folder: RunFolder
-) -> tuple[Any, fit.Run]:
-    """The fitted model; what ends it early says how to go on."""
+@contextlib.contextmanager
+def _end_told(folder: RunFolder) -> Iterator[None]:
+    """What ends a run early stands in its folder; where going on helps, the error says how."""
+    way = f"to go on: python -m training resume {folder.path}"
     try:
-        model, run = fitting.fitted(order, data, progress, strategy, folder)
-    except (Stopped, KeyboardInterrupt, OSError) as error:
-        error.add_note(f"to go on: python -m training resume {folder.path}")
-        if not isinstance(error, OSError):
-            folder.update(status="stopped")
+        yield
+    except (Stopped, KeyboardInterrupt) as stop:
+        stop.add_note(way)
+        folder.update(status="stopped")
         raise
-    folder.update(phases=[asdict(phase) for phase in run.phases])
-    return model, run
+    except Exception as error:
+        if isinstance(error, OSError):
+            error.add_note(way)
+        with contextlib.suppress(OSError):  # the disk may be what is full
+            folder.update(status="failed", failure=str(error) or type(error).__name__)
+        raise
 
 
 def _close(folder: RunFolder, published: Published, progress: Progress) -> None:

@@ -163,6 +163,19 @@ def test_a_run_that_has_only_begun_has_a_report_too(browser: Browser, tmp_path: 
     page.close()
 
 
+def test_a_run_killed_between_its_answers_and_its_figures_has_a_report_too(browser: Browser, tmp_path: Path) -> None:
+    folder = made(tmp_path, "killed", picture=picture(90))
+    facts = {name: fact for name, fact in folder.read().items() if name not in {"figures", "anomaly_threshold"}}
+    (folder.path / "run.json").write_text(json.dumps(facts))
+    page = browser.new_page()
+    page.goto(report.write(folder).as_uri())
+
+    assert page.locator("#plot-reliability").count() == 1
+    assert page.locator("#plot-confusion").count() == 0
+    assert page.locator("#wrong .example img").count() == 25
+    page.close()
+
+
 def test_the_latest_run_of_a_model_is_found_by_its_name(pictures: RunFolder) -> None:
     runs = pictures.path.parent.parent
 

@@ -16,11 +16,12 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow: make install")
 import numpy as np
 from click.testing import CliRunner
 
-from serving.errors import FailedPrecondition
+from serving.errors import BadInput, FailedPrecondition
 from training import session
 from training.__main__ import cli
 from training.backbones import split
 from training.interruption import Interruption, Stopped
+from training.order import to_json
 from training.progress import Advance, Progress
 from training.recipe import FineTune
 from training.run_folder import RunFolder
@@ -217,3 +218,42 @@ def test_a_full_disk_in_the_middle_of_a_run_says_so_and_the_run_goes_on_later(
     resumed, _ = learned(order, SILENT, RunFolder(tmp_path))
 
     assert same(resumed, learned(order, SILENT)[0])
+
+
+def test_a_run_that_fails_says_so_and_why_in_its_folder(order: session.Order, tmp_path: Path) -> None:
+    order = replace(order, recipe=replace(TINY, learning_rate=1e30), runs=tmp_path)
+
+    with pytest.raises(BadInput, match="not a number any more"):
+        session.train(order, SILENT)
+
+    (facts,) = (RunFolder(path).read() for path in tmp_path.glob("tiny/*"))
+    assert facts["status"] == "failed"
+    assert "is not a number any more: lower the learning rate" in facts["failure"]
+
+
+def test_a_run_that_fails_in_its_export_goes_on_from_there(order: session.Order, tmp_path: Path) -> None:
+    order = replace(order, recipe=TINY, models=tmp_path / "models", runs=tmp_path / "runs")
+    order.models.write_text("a file where the folder of all models should be")
+
+    with pytest.raises(OSError, match="models") as caught:
+        session.train(order, SILENT)
+
+    (path,) = order.runs.glob("tiny/*")
+    assert RunFolder(path).read()["status"] == "failed"
+    assert caught.value.__notes__ == [f"to go on: python -m training resume {path}"]
+
+    order.models.unlink()
+    session.train(order, SILENT, RunFolder(path))
+
+    facts = RunFolder(path).read()
+    assert (facts["status"], facts["failure"]) == ("done", None)
+
+
+def test_weights_of_a_backbone_are_found_from_another_folder(
+    order: session.Order, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    kept = {name: to_json(replace(order, backbone_weights=name))["backbone_weights"] for name in ("", "none", "w.h5")}
+
+    assert kept == {"": "", "none": "none", "w.h5": str(tmp_path / "w.h5")}
