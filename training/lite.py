@@ -6,6 +6,7 @@ has no string ops that hash: texts are prepared by `serving/preprocess/text.py`,
 """
 
 import io
+import re
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,8 @@ Weights = Literal["float32", "float16", "int8"]
 LEAST_AGREEMENT = 0.995
 """Share of examples with the same first place, and on the same side of the anomaly threshold."""
 _CARD = "card.json"
+_LACKING = re.compile(r"^(?:Custom|Flex) ops: (.+)$", re.MULTILINE)
+"""Where the converter lists operations that TFLite does not have of itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +59,13 @@ def write(folder: Path, card: ModelCard, batches: Sequence[NDArray[Any]], weight
 
     Raises:
         BadInput: the version takes strings as they are, which TFLite cannot prepare.
-        FailedPrecondition: the answers differ too much; nothing is written.
+        FailedPrecondition: TFLite lacks an operation of the model, or the answers differ too much; nothing is written.
         OSError: no space or no permission.
     """
     if isinstance(card.input, TextInput) and not card.input.bits:
         raise BadInput(f"{card.name} prepares its texts by string ops of its own, which TFLite does not have")
     signature = card.signatures.get("prepared", card.signatures["default"])
-    content = _converted(folder, signature, weights)
+    content = _converted(folder, signature, weights, card.name)
     ours = parity.answers(folder, RuntimeOptions(precision="f32"), card, batches)
     theirs = _asked(content, signature, batches)
     options = RuntimeOptions(runtime="tensorflow", precision="f32")
@@ -86,13 +89,18 @@ def card_of(path: Path) -> ModelCard:
         return ModelCard.from_json(archive.read(_CARD))
 
 
-def _converted(folder: Path, signature: str, weights: Weights) -> bytes:
+def _converted(folder: Path, signature: str, weights: Weights, name: str) -> bytes:
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=[signature])
     if weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if weights == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    content: bytes = converter.convert()
+    try:
+        content: bytes = converter.convert()
+    except Exception as error:  # TensorFlow names its ConverterError in no public room
+        lacking = _LACKING.search(str(error))
+        reason = f"it has no {lacking[1]}" if lacking else (str(error) or type(error).__name__).splitlines()[0]
+        raise FailedPrecondition(f"TFLite cannot compute what {name} does: {reason}; nothing was written") from error
     return content
 
 

@@ -13,13 +13,16 @@ from numpy.typing import NDArray
 pytest.importorskip("tensorflow", reason="needs TensorFlow: make install")
 
 import keras
+import tensorflow as tf
 from click.testing import CliRunner, Result
 
 from serving import repository
+from serving.card import Dataset, ImageInput, ModelCard
+from serving.errors import FailedPrecondition
 from serving.modelserver.runtimes.choice import load
 from serving.modelserver.runtimes.protocol import RuntimeOptions
 from serving.preprocess import image
-from training import anomaly, calibration, served_model, session, versions
+from training import anomaly, calibration, lite, served_model, session, versions
 from training.__main__ import cli
 
 from . import colors
@@ -160,7 +163,6 @@ def test_a_version_with_other_data_is_not_compared_and_the_card_says_why(
 
 
 def test_a_lite_file_answers_as_the_version_and_carries_its_card(home: Path, first: Any, tmp_path: Path) -> None:
-    lite = pytest.importorskip("training.lite")
     words = ["export-lite", "colors", "--version", 1, "--source", "directory", "--data-dir", home / "pictures"]
     folders = ["--models", home / "models", "--cache-dir", home / "cache", "--output", tmp_path / "colors.tflite"]
 
@@ -171,6 +173,24 @@ def test_a_lite_file_answers_as_the_version_and_carries_its_card(home: Path, fir
     card = lite.card_of(tmp_path / "colors.tflite")
     assert (card.labels, card.anomaly_threshold) == (("blue", "red"), first.published.card.anomaly_threshold)
     assert (tmp_path / "colors.tflite").stat().st_size < 60_000
+
+
+def test_a_model_that_tflite_cannot_compute_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    @tf.function(input_signature=[tf.TensorSpec([None, 4, 4, 3], tf.uint8, name="image")])  # type: ignore[untyped-decorator]
+    def serve(image: Any) -> Any:
+        return {"probabilities": tf.linalg.svd(tf.cast(image[..., 0], tf.float32), compute_uv=False)}
+
+    tf.saved_model.save(tf.Module(), tmp_path / "1", signatures={"serving_default": serve})
+    card = ModelCard(
+        name="singular", version=1, task="image_classification", labels=("a", "b", "c", "d"),
+        input=ImageInput(height=4, width=4), signatures={"default": "serving_default"},
+        dataset=Dataset(name="noise", source="sample"), created="2026-01-31T12:00:00Z",
+    )  # fmt: skip
+
+    with pytest.raises(FailedPrecondition, match="TFLite cannot compute what singular does: it has no Svd; nothing"):
+        lite.write(tmp_path / "1", card, [], "float32", tmp_path / "singular.tflite")
+
+    assert not (tmp_path / "singular.tflite").exists()
 
 
 def test_a_report_can_be_made_again_without_the_data(home: Path, first: Any) -> None:
