@@ -231,10 +231,10 @@ def _print_status(client: Client, model: str | None, as_json: bool) -> None:
 
 def _watch(client: Client, model: str | None, every_s: float) -> None:
     """Keep a table on the screen until Ctrl-C; a server that is away is said below it."""
-    found, look = client.status(model), _look(client)
+    found = client.status(model)
+    look: rates.Look | None = None
     with Live(screen.states(found), auto_refresh=False) as live:
         while True:
-            time.sleep(every_s)
             note, now = time.strftime("%H:%M:%S"), None
             try:
                 found, newer = client.status(model), _look(client)
@@ -243,6 +243,7 @@ def _watch(client: Client, model: str | None, every_s: float) -> None:
             except ServingError as error:
                 note = f"{note} {error.message}"
             live.update(screen.states(found, note, now), refresh=True)
+            time.sleep(every_s)
 
 
 def _look(client: Client) -> rates.Look | None:

@@ -1,7 +1,7 @@
 """HttpClient: asks the gateway over HTTP; nothing is prepared here, the gateway does that.
 
-`predict` and `status` speak to TensorFlow Serving's REST port as well. What is shared with gRPC is
-in client.py, connections in connections.py, refusals in problems.py.
+`predict` alone speaks to TensorFlow Serving's REST port as well. What is shared with gRPC is in
+client.py, connections in connections.py, refusals in problems.py.
 """
 
 import json

@@ -1,7 +1,9 @@
 """`bench`, `plan` and the rates of `status --watch`: the loop, the formula, the counters."""
 
+import _thread
 import json
 import math
+import socket
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from clients.__main__ import main
 from clients.closed_loop import Tally, histogram, run
 from serving.errors import BadInput, Overloaded
 from tests.clients.conftest import Servers
+from tests.clients.scripted import reply, serving
 
 FACTS = {"machine": "a machine", "when": "2026-01-31T12:00:00+00:00", "model": "a model"} | {
     "gateway_cpu_ms": 2.0,
@@ -144,6 +147,25 @@ def test_rates_are_what_lies_between_two_looks_at_a_running_gateway(servers: Ser
     assert found["tiny_text", "1"].per_second * took == pytest.approx(4, abs=1)
     assert found["tiny_text", "1"].mean_ms > 0
     assert "requests/s" in shown.export_text()
+
+
+def test_watching_goes_on_while_a_gateway_has_no_metrics_to_give() -> None:
+    models = {"models": [{"name": "shown", "versions": [{"version": 1, "state": "AVAILABLE"}]}]}
+
+    def script(connection: socket.socket, head: bytes) -> bool:
+        if b"/metrics" in head:
+            connection.sendall(reply("no counters", "500 Internal Server Error"))
+            return True
+        if sum("/metrics" in each for each in gateway.heads) == 2:
+            _thread.interrupt_main()  # as Ctrl-C does
+        connection.sendall(reply(json.dumps(models)))
+        return True
+
+    with serving(script) as gateway:
+        done = command("status", "--url", gateway.url, "--watch", "--every", 0.1, "--timeout", 5)
+
+    assert done.exit_code == 0, done.output
+    assert "shown" in done.stdout
 
 
 def test_a_gateway_that_was_started_anew_counts_from_nothing() -> None:
