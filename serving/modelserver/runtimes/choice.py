@@ -14,7 +14,7 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from serving import memory, repository
-from serving.card import ModelCard
+from serving.card import CardError, ModelCard
 from serving.errors import DataLoss, FailedPrecondition, Unimplemented
 from serving.modelserver.runtimes import (
     graph,
@@ -55,6 +55,7 @@ def load(folder: Path, options: RuntimeOptions | None = None) -> LoadedModel:
     Raises:
         NotFound: no SavedModel there, or none with the wanted tags.
         DataLoss: a file is damaged, or is not the one that the version's card names.
+        CardError: the card cannot be read, or has other labels than the graph has probabilities.
         Unimplemented: its serving_default cannot run here; the text says what to install.
         ServingError: whatever else the runtime reports.
     """
@@ -63,10 +64,24 @@ def load(folder: Path, options: RuntimeOptions | None = None) -> LoadedModel:
     card = repository.read_card(folder)
     if card is not None:
         repository.verify(folder, card)
+        _hold_labels(card, bundle.signatures)
     model = ServedModel(bundle, card, wanted)
     del bundle
     memory.give_back()
     return model
+
+
+def _hold_labels(card: ModelCard, signatures: Mapping[str, Signature]) -> None:
+    """Refuse a card whose labels cannot be those of the graph's probabilities, as far as their shape is stated."""
+    signature = signatures.get(card.signatures.get("default", DEFAULT_SIGNATURE))
+    spec = signature.outputs.get("probabilities") if signature is not None else None
+    if spec is None or spec.shape is None or not card.labels:
+        return
+    if len(spec.shape) != 2 or spec.shape[1] not in (-1, len(card.labels)):
+        raise CardError(
+            f"the card names {len(card.labels)} labels, and the graph's probabilities have the shape "
+            f"{list(spec.shape)}: export or import this version again with the labels that it was trained on"
+        )
 
 
 class ServedModel:

@@ -152,6 +152,15 @@ def test_a_card_may_name_signatures_that_are_not_there(copy_of_tiny_image: Path)
     model.close()
 
 
+def test_a_card_with_more_labels_than_the_graph_has_probabilities_stops_the_load(copy_of_tiny_image: Path) -> None:
+    file = copy_of_tiny_image / repository.CARD_FILE
+    card = json.loads(file.read_bytes())
+    file.write_text(json.dumps(card | {"labels": [*card["labels"], "one too many"]}))
+
+    with pytest.raises(CardError, match=r"^the card names 4 labels, and the graph's probabilities have .* \[-1, 3\]"):
+        choice.load(copy_of_tiny_image, WITHOUT_TENSORFLOW)
+
+
 @pytest.mark.parametrize("name", ["strings", "vocabulary", "counter", "parsed_classifier"])
 def test_a_version_whose_default_cannot_run_says_what_to_install(load_openvino: Load, name: str) -> None:
     with pytest.raises(

@@ -20,7 +20,7 @@ CARD = ModelCard(
     name="convolutions",
     version=1,
     task="image_classification",
-    labels=("one", "two"),
+    labels=("one", "two", "three", "four", "five"),
     input=ImageInput(height=24, width=24),
     signatures={"default": "serving_default"},
     dataset=Dataset(name="noise", source="sample"),
