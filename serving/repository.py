@@ -14,9 +14,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from serving.card import ModelCard
 from serving.errors import BadInput, DataLoss, NotFound
@@ -200,7 +201,7 @@ def labels_of(content: bytes, place: str) -> dict[str, int]:
 
 
 def write_labels(model: Path, labels: Mapping[str, int]) -> None:
-    """Replace the labels of a model by one rename.
+    """Replace the labels of a model by one rename that outlives a power cut.
 
     Raises:
         NotFound: a label names a version that is not published.
@@ -208,6 +209,24 @@ def write_labels(model: Path, labels: Mapping[str, int]) -> None:
     for label, version in labels.items():
         if version not in versions(model):
             raise NotFound(f"label {label}: {model.name} has no version {version}; it has {versions(model)}")
-    aside = model / ".labels.json.tmp"
-    aside.write_text(json.dumps(dict(labels), indent=1) + "\n")
-    os.replace(aside, model / "labels.json")
+    text = json.dumps(dict(labels), indent=1) + "\n"
+    write_whole(model / "labels.json", lambda file: file.write(text.encode()))
+
+
+def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """Write a file aside and rename it into its place, both forced to the disk.
+
+    Raises:
+        OSError: no space or no permission; what stood at `path` before stands there still.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(aside, "wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        _sync_folder(path.parent)
+    finally:
+        aside.unlink(missing_ok=True)

@@ -129,6 +129,36 @@ def test_labels_name_published_versions_only(tmp_path: Path) -> None:
     assert repository.read_labels(model) == {"stable": 1}
 
 
+def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "state"
+    repository.write_whole(path, lambda file: file.write(b"good"))
+
+    def half(file: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        repository.write_whole(path, half)
+
+    assert path.read_bytes() == b"good"
+    assert [child.name for child in tmp_path.iterdir()] == ["state"]
+
+
+def test_new_labels_are_on_the_disk_before_the_old_ones_are_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(tmp_path)
+    model = tmp_path / "pets"
+    forced: list[tuple[str, bool]] = []
+
+    def noted(handle: int) -> None:
+        forced.append((Path(f"/proc/self/fd/{handle}").resolve().name, (model / "labels.json").exists()))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    repository.write_labels(model, {"stable": 1})
+
+    assert forced == [(f".labels.json.{os.getpid()}.tmp", False), ("pets", True)]
+
+
 def test_a_folder_with_a_name_that_is_not_utf_8_is_no_model(tmp_path: Path) -> None:
     publish(tmp_path)
     os.makedirs(os.fsencode(tmp_path) + b"/\xff/1")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import FailedPrecondition
-from training.run_folder import write_whole
+from serving.repository import write_whole
 
 KEPT = 2
 Arrays = Sequence[NDArray[Any]]

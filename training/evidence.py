@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from serving.card import ImageInput, TextInput
+from serving.repository import write_whole
 from training.assessment import Assessment, Subject
-from training.run_folder import Answers, RunFolder, write_whole
+from training.run_folder import Answers, RunFolder
 
 MOST_WRONG = 25
 _SAMPLES = 12

@@ -16,12 +16,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from serving.repository import write_whole
 from training import calibration, datasets, fit, fitting, plots, quality
 from training.order import Order
 from training.prepared_cache import PreparedData
 from training.progress import Progress
 from training.recipe import Examples, RaggedIds
-from training.run_folder import write_whole
 from training.strategies import open_strategy
 
 SHARES = (0.125, 0.25, 0.5, 1.0)

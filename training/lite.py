@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from serving.card import ModelCard, TextInput
 from serving.errors import BadInput, FailedPrecondition
 from serving.modelserver.runtimes.protocol import RuntimeOptions
+from serving.repository import write_whole
 from training import parity
-from training.run_folder import write_whole
 
 Weights = Literal["float32", "float16", "int8"]
 LEAST_AGREEMENT = 0.995

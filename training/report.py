@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from serving.errors import NotFound
+from serving.repository import write_whole
 from training import calibration, plots, report_page
 from training.report_page import Section
-from training.run_folder import Answers, RunFolder, write_whole
+from training.run_folder import Answers, RunFolder
 
 
 @dataclass(slots=True)

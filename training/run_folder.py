@@ -9,17 +9,17 @@ written aside and renamed, so a reader sees the old one or the new one, never ha
 
 import contextlib
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import NotFound
+from serving.repository import write_whole
 
 SCHEMA = 1
 RUN_FILE = "run.json"
@@ -136,27 +136,3 @@ class RunFolder:
             raise NotFound(f"{self.path} has no answers of the {split} split: the run did not come that far")
         with np.load(path, allow_pickle=False) as arrays:
             return Answers(arrays["probabilities"], arrays["labels"], [str(name) for name in arrays["names"]])
-
-
-def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Write a file aside, flush it to the disk and rename it into its place.
-
-    Raises:
-        OSError: no space or no permission; what stood at `path` before stands there still.
-    """
-    with _aside(path) as aside:
-        with open(aside, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-
-
-@contextlib.contextmanager
-def _aside(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield aside
-    finally:
-        aside.unlink(missing_ok=True)

@@ -20,6 +20,18 @@ HISTORY = ".labels-history.json"
 """Label to the versions it was put on, the latest last; a file of the model's folder."""
 
 
+def folder_of(models: Path, name: str) -> Path:
+    """The folder of a model that has versions.
+
+    Raises:
+        NotFound: there is no such model.
+    """
+    repository.check_name(name)
+    if not repository.versions(models / name):
+        raise NotFound(f"there is no {name} in {models}; it holds {', '.join(repository.models(models)) or 'nothing'}")
+    return models / name
+
+
 def serving_version(model: Path) -> int | None:
     """The version that answers who names none: the one labeled stable, else the newest; None if there is none."""
     there = repository.versions(model)
@@ -136,6 +148,5 @@ def _history(model: Path) -> dict[str, list[int]]:
 
 
 def _remember(model: Path, history: Mapping[str, list[int]]) -> None:
-    aside = model / f"{HISTORY}.tmp"
-    aside.write_text(json.dumps(dict(history)) + "\n")
-    aside.replace(model / HISTORY)
+    text = json.dumps(dict(history)) + "\n"
+    repository.write_whole(model / HISTORY, lambda file: file.write(text.encode()))

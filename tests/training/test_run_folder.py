@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from serving.errors import NotFound
-from training.run_folder import Answers, RunFolder, write_whole
+from training.run_folder import Answers, RunFolder
 
 
 def test_a_run_keeps_its_facts_and_replaces_those_of_the_same_name(tmp_path: Path) -> None:
@@ -48,17 +48,3 @@ def test_a_folder_that_is_no_run_or_did_not_come_so_far_is_named(tmp_path: Path)
         RunFolder.open(tmp_path).read()
     with pytest.raises(NotFound, match="no answers of the test split"):
         RunFolder(tmp_path).answers("test")
-
-
-def test_a_file_that_cannot_be_written_whole_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "state"
-    write_whole(path, lambda file: file.write(b"good"))
-
-    def half(file: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    with pytest.raises(OSError, match="No space"):
-        write_whole(path, half)
-
-    assert path.read_bytes() == b"good"
-    assert [child.name for child in tmp_path.iterdir()] == ["state"]
