@@ -163,3 +163,15 @@ def test_a_version_that_goes_and_comes_back_is_loaded_anew(saved_models: Path, t
 
 def grpc_code(grpc: Grpc) -> str:
     return code_of(grpc, "m")
+
+
+def test_where_a_folder_says_what_is_served_no_stranger_names_another(tmp_path: Path) -> None:
+    publish(tmp_path, "a", 1)
+    config = ServerConfig(models_root=tmp_path, grpc_port=0, rest_port=0)
+
+    with ModelServer(config, load) as server, grpc_to(server) as asked:
+        refusal = asked.refusal(RELOAD, reload_request(config_text({"a": Path("/etc")})))
+
+        assert refusal.code == "FAILED_PRECONDITION"
+        assert refusal.details.startswith(f"the folder {tmp_path.name} says what is served here")
+        assert code_of(asked, "a") == "OK"

@@ -123,18 +123,6 @@ def test_a_refused_config_changes_nothing(asked: Grpc, tmp_path: Path, more: str
     assert code_of(asked, "a", label="old") == "OK"
 
 
-def test_where_a_folder_says_what_is_served_no_stranger_names_another(tmp_path: Path) -> None:
-    publish(tmp_path, "a", 1)
-    config = ServerConfig(models_root=tmp_path, grpc_port=0, rest_port=0)
-
-    with ModelServer(config, load) as server, grpc_to(server) as asked:
-        refusal = asked.refusal(RELOAD, reload_request(config_text({"a": Path("/etc")})))
-
-        assert refusal.code == "FAILED_PRECONDITION"
-        assert refusal.details.startswith(f"the folder {tmp_path.name} says what is served here")
-        assert code_of(asked, "a") == "OK"
-
-
 def test_a_platform_may_not_change(asked: Grpc, tmp_path: Path) -> None:
     text = config_text({"a": tmp_path / "a"}).replace('"tensorflow"', '"caffe"')
 
