@@ -18,18 +18,6 @@ from training.progress import Progress
 from training.sources import Source
 
 
-def folder_of(models: Path, name: str) -> Path:
-    """The folder of a model that has versions.
-
-    Raises:
-        NotFound: there is no such model.
-    """
-    repository.check_name(name)
-    if not repository.versions(models / name):
-        raise NotFound(f"there is no {name} in {models}; it holds {', '.join(repository.models(models)) or 'nothing'}")
-    return models / name
-
-
 def find_card(models: Path, name: str, version: int | None) -> tuple[Path, ModelCard]:
     """The folder and the card of a published version, the newest if none is named.
 

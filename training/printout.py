@@ -4,8 +4,9 @@ import click
 from rich.console import Console
 
 from serving.card import ModelCard
-from training import tables, version_commands
+from training import tables
 from training.export import Published
+from training.gate import Verdict
 
 
 def show(card: ModelCard) -> None:
@@ -28,9 +29,19 @@ def report(published: Published) -> None:
     for remark in published.remarks:
         console.print(remark, markup=False)
     if published.verdict is not None:
-        version_commands.show(published.verdict)
+        judged(published.verdict)
     if published.refused:
         click.echo("Error: this version is worse than the one that serves; --force publishes it all the same", err=True)
         click.echo(f"Kept back {published.folder}" if published.folder else "Not published")
     else:
         click.echo(f"Published {published.folder}" if published.folder else "Not published, as asked")
+
+
+def judged(verdict: Verdict) -> None:
+    """Print what the gate found, and a sentence for everything that is worse."""
+    console = Console(highlight=False, soft_wrap=True)
+    if verdict.rows:
+        console.print(tables.of_verdict(verdict))
+    for sentence in (verdict.remark, *verdict.refusals):
+        if sentence:
+            console.print(f"{sentence[0].upper()}{sentence[1:]}", markup=False)

@@ -1,6 +1,6 @@
 """Commands that look at how a model learned: report and learning-curve.
 
-`report.py` and `learning_curve.py` do the work; `__main__.py` takes the commands in by `register`.
+`report.py` and `learning_curve.py` do the work; `__main__.py` loads this room when one of them is asked for.
 """
 
 from pathlib import Path
@@ -14,12 +14,6 @@ from training.exits import refusals
 from training.order import Order
 from training.progress import Progress
 from training.train_options import GroupedCommand, chosen, loop_options
-
-
-def register(group: click.Group) -> None:
-    """Add the commands of this room to a group."""
-    group.add_command(make_report)
-    group.add_command(draw_learning_curve)
 
 
 @click.command("report")

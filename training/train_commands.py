@@ -1,4 +1,4 @@
-"""The commands that make a model learn: train and resume; `__main__.py` takes them in by `register`."""
+"""The commands that make a model learn: train and resume, and list, which says what can be trained."""
 
 import sys
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from rich.console import Console
 
 from serving.errors import BadInput
-from training import options, printout, recipes, session, strategies
+from training import options, printout, recipes, session, strategies, tables
 from training.exits import WORSE, refusals
 from training.learning import StrategyKind
 from training.order import from_json
@@ -17,10 +18,10 @@ from training.run_folder import RunFolder
 from training.train_options import GroupedCommand, chosen, loop_options
 
 
-def register(group: click.Group) -> None:
-    """Add the commands of this room to a group."""
-    for command in (train, resume):
-        group.add_command(command)
+@click.command("list")
+def list_recipes() -> None:
+    """Show the recipes."""
+    Console().print(tables.of_recipes([recipes.find(name) for name in recipes.names()]))
 
 
 @click.command(cls=GroupedCommand)

@@ -1,40 +1,25 @@
-"""Commands for what was trained before: compare, promote, rollback, prune, models-config, export-lite.
+"""Commands for versions that need their model: compare, evaluate, import, export-lite.
 
-`versions.py`, `contest.py` and `lite.py` do the work; `__main__.py` takes the commands in by `register`.
+`contest.py`, `evaluation.py`, `imported_model.py` and `lite.py` do the work; `__main__.py` loads this room when
+one of them is asked for.
 """
 
 import sys
 from pathlib import Path
-from typing import get_args
+from typing import cast, get_args
 
 import click
 from rich.console import Console
 
-from serving.card import ModelCard
-from training import contest, datasets, lite, options, parity, tables, versions
+from serving.card import ModelCard, Task
+from training import contest, datasets, evaluation, imported_model, lite, options, parity, printout, tables
 from training.datasets import SourceChoice
 from training.exits import WORSE, refusals
-from training.gate import Verdict
+from training.foreign_model import Scale
 from training.progress import Progress
 from training.sources import Source
 
 _NUMBER = click.IntRange(1)
-
-
-def register(group: click.Group) -> None:
-    """Add the commands of this room to a group."""
-    for command in (compare, promote, rollback, prune, models_config, export_lite):
-        group.add_command(command)
-
-
-def show(verdict: Verdict) -> None:
-    """Print what the gate found, and a sentence for everything that is worse."""
-    console = Console(highlight=False, soft_wrap=True)
-    if verdict.rows:
-        console.print(tables.of_verdict(verdict))
-    for sentence in (verdict.remark, *verdict.refusals):
-        if sentence:
-            console.print(f"{sentence[0].upper()}{sentence[1:]}", markup=False)
 
 
 @click.command()
@@ -57,7 +42,7 @@ def compare(
     _, card = contest.find_card(models, name, second)
     opened = _source_of(card, options.choice_for(card, source, data_dir, target, sha256))
     verdict = contest.compare(models, name, (first, second), opened, cache_dir, Progress(visible=not quiet))
-    show(verdict)
+    printout.judged(verdict)
     sys.exit(WORSE if verdict.refusals else 0)
 
 
@@ -68,50 +53,65 @@ def _source_of(card: ModelCard, chosen: SourceChoice) -> Source:
 
 @click.command()
 @click.argument("name")
-@click.argument("version", type=_NUMBER)
-@click.option("--label", type=click.Choice(["stable", "canary"]), default="stable", show_default=True)
+@click.option("--version", type=click.IntRange(1), help="Other than the newest.")
+@options.SOURCE
+@options.DATA_DIR
+@options.TARGET
+@options.SHA256
 @options.MODELS
+@options.CACHE
+@options.QUIET
 @refusals
-def promote(name: str, version: int, label: str, models: Path) -> None:
-    """Put a label on VERSION of NAME; servers that watch the folder follow within a second or so."""
-    before = versions.promote(contest.folder_of(models, name), version, label)
-    was = f", before it was version {before}" if before is not None and before != version else ""
-    click.echo(f"{label} of {name} is version {version}{was}")
+def evaluate(
+    name: str, version: int | None, source: str | None, data_dir: Path | None, target: str, sha256: str, models: Path,
+    cache_dir: Path, quiet: bool,
+) -> None:  # fmt: skip
+    """Measure the published model NAME on its test split, with the code that serves it."""
+    _, card = contest.find_card(models, name, version)
+    question = evaluation.Question(
+        name=name,
+        version=version,
+        recipe=options.recipe_of(card),
+        choice=options.choice_for(card, source, data_dir, target, sha256),
+        models=models,
+        cache=cache_dir,
+    )
+    printout.show(evaluation.evaluate(question, Progress(visible=not quiet)))
 
 
-@click.command()
-@click.argument("name")
-@click.option("--label", type=click.Choice(["stable", "canary"]), default="stable", show_default=True)
+@click.command("import")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--name", required=True, help="Of the published model.")
+@click.option("--labels", required=True, type=click.Path(path_type=Path), help="A file with one label per line.")
+@click.option("--task", required=True, type=click.Choice(["image_classification", "text_classification"]))
+@click.option(
+    "--scale", type=click.Choice(["0-1", "-1-1", "none"]), default="none", show_default=True,
+    help="The range of pixel values that the model was trained on; none: 0 to 255.",
+)  # fmt: skip
+@click.option("--test-dir", type=click.Path(path_type=Path), help="Class folders to measure and compare it on.")
+@options.INT8
 @options.MODELS
+@options.CACHE
+@options.QUIET
 @refusals
-def rollback(name: str, label: str, models: Path) -> None:
-    """Put the label back on the version of NAME that had it before."""
-    before, now = versions.rollback(contest.folder_of(models, name), label)
-    click.echo(f"{label} of {name} is version {now} again, it was {before}")
-
-
-@click.command()
-@click.argument("name")
-@click.option("--keep", type=_NUMBER, default=3, show_default=True, help="So many of the newest versions stay.")
-@options.MODELS
-@refusals
-def prune(name: str, keep: int, models: Path) -> None:
-    """Remove old versions of NAME; those with a label and the newest always stay."""
-    removed = versions.prune(contest.folder_of(models, name), keep)
-    click.echo(f"Removed {', '.join(str(version) for version in removed)}" if removed else "Nothing to remove")
-
-
-@click.command("models-config")
-@click.option("--base-path", required=True, help="The models folder as TensorFlow Serving will see it, absolute.")
-@options.MODELS
-@refusals
-def models_config(base_path: str, models: Path) -> None:
-    """Print a models.config for TensorFlow Serving: all models, their versions and labels.
-
-    Start tensorflow_model_server with --allow_version_labels_for_unavailable_models=true, else it refuses labels
-    of versions that it has not loaded yet; with --model_config_file_poll_wait_seconds it reads the file again.
-    """
-    click.echo(versions.models_config(models, base_path), nl=False)
+def import_model(
+    model: Path, name: str, labels: Path, task: str, scale: str, test_dir: Path | None, int8: bool,
+    models: Path, cache_dir: Path, quiet: bool,
+) -> None:  # fmt: skip
+    """Write a card for a trained MODEL (.keras file or SavedModel folder), verify it and publish it."""
+    wanted = imported_model.Import(
+        path=model,
+        name=name,
+        labels_file=labels,
+        task=cast(Task, task),
+        scale=cast(Scale, scale),
+        test_dir=test_dir,
+        int8=int8,
+        models=models,
+        cache=cache_dir,
+    )
+    published = imported_model.publish(wanted, Progress(visible=not quiet))
+    printout.report(published)
 
 
 @click.command("export-lite")

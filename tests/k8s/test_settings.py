@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from serving import store
@@ -107,7 +108,9 @@ def test_the_training_job_takes_its_options() -> None:
     job = rendered.named(rendered.base_files(), "CronJob", "training")["spec"]["jobTemplate"]["spec"]
     module, command, *options = job["template"]["spec"]["containers"][0]["args"]
     assert module == "training"
-    context = main.commands[command].make_context(command, options)
+    found = main.get_command(click.Context(main), command)
+    assert found is not None
+    context = found.make_context(command, options)
 
     assert (
         ",".join(context.params["names"]) == settings((K8S / "base/config/gateway.env").read_text())["GATEWAY_MODELS"]
