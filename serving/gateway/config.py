@@ -5,8 +5,10 @@ no other file reads either.
 """
 
 import ast
+import importlib.util
 import inspect
 import itertools
+import logging
 import os
 import types
 from collections.abc import Mapping
@@ -15,6 +17,8 @@ from pathlib import Path
 from typing import Any, Self, Union, get_args, get_origin, get_type_hints
 
 from serving.errors import BadInput
+
+log = logging.getLogger(__name__)
 
 EMPTY: Mapping[str, Any] = types.MappingProxyType({})
 
@@ -134,7 +138,21 @@ class GatewayConfig:
         """
         texts = {name: env.get(f"GATEWAY_{name.upper()}", "") for name in kinds()}
         found = {name: parse(name, text) for name, text in texts.items() if text}
-        return cls(**{"trace_endpoint": _collector(env), **usual} | found | given)
+        settled = {**usual} | found | given
+        if "trace_endpoint" not in settled and (endpoint := _collector(env)) is not None:
+            if _can_trace():
+                settled["trace_endpoint"] = endpoint
+            else:  # such a variable is often a whole cluster's, and nobody asked this gateway in particular
+                log.warning("no traces are sent to %s: pip install 'slipway[otel]'", endpoint)
+        return cls(**settled)
+
+
+def _can_trace() -> bool:
+    """Whether the extra `otel` is installed."""
+    try:
+        return importlib.util.find_spec("opentelemetry.exporter.otlp.proto.http") is not None
+    except ImportError:
+        return False
 
 
 def _collector(env: Mapping[str, str]) -> str | None:

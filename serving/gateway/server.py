@@ -218,7 +218,7 @@ def _tracing(endpoint: str) -> Any:
     except ImportError as error:
         raise ConfigError(
             f"traces for {endpoint} need OpenTelemetry, which is not installed ({error}): "
-            "pip install 'slipway[otel]', or unset OTEL_EXPORTER_OTLP_ENDPOINT"
+            "pip install 'slipway[otel]', or unset GATEWAY_TRACE_ENDPOINT"
         ) from error
 
 

@@ -157,16 +157,24 @@ def program(text: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+WITHOUT = "import sys; sys.modules['opentelemetry'] = None; sys.argv[1:] = ['--port', '0']\n"
+
+
 def test_without_the_extra_a_configured_collector_is_a_sentence_that_says_what_to_install() -> None:
-    text = (
-        "import sys; sys.modules['opentelemetry'] = None; sys.argv[1:] = ['--port', '0']\n"
-        "from serving.gateway.__main__ import main; main()"
-    )
-    ended = program(text, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+    text = WITHOUT + "from serving.gateway.__main__ import main; main()"
+    ended = program(text, GATEWAY_TRACE_ENDPOINT="http://127.0.0.1:4318/v1/traces")
 
     assert ended.returncode == 2
     assert "pip install 'slipway[otel]'" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_without_the_extra_a_collector_of_the_whole_cluster_is_a_warning() -> None:
+    text = WITHOUT + "from serving.gateway.config import GatewayConfig; print(GatewayConfig.from_env().trace_endpoint)"
+    ended = program(text, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:4318")
+
+    assert ended.stdout == "None\n"
+    assert "no traces are sent to http://127.0.0.1:4318/v1/traces: pip install 'slipway[otel]'" in ended.stderr
 
 
 def test_nothing_of_it_is_loaded_where_no_collector_is_configured() -> None:
