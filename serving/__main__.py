@@ -78,8 +78,6 @@ def main(
             runtime=RuntimeOptions(precision=precision, streams=streams, threads=threads),
         )
         gateway_config = GatewayConfig.from_env(usual=usual(), host=host, port=http_port, access_log=access_log)
-        if not is_loopback(host):
-            log.warning(_OPEN, host)
         code = serve(config, gateway_config, example_photo, started)
     except ServingError as error:
         click.echo(f"serving: {error.message}", err=True)
@@ -95,6 +93,8 @@ def usual() -> dict[str, int | float]:
 
 def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: str, started: float) -> int:
     """Run both until told to stop: the gateway drains first, then the model server; returns the exit code."""
+    if not is_loopback(config.bind_address):
+        log.warning(_OPEN, config.bind_address)
     Signals(lambda: os._exit(0))  # while the models load there is nothing to drain; Gateway.run takes over from here
     with ModelServer(config) as server:
         upstream = EmbeddedUpstream(server.manager)
