@@ -18,7 +18,8 @@ from serving.errors import BadInput
 from training.recipe import SourceKind
 from training.sources import RawData, RawExample, split_in_three, split_train_test
 
-_SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
+"""Names of folders that hold a split, not a class."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class ClassFolders:
     def _splits(self) -> dict[str, list[RawExample]]:
         if not self.folder.is_dir():
             raise BadInput(f"{self.folder} is no folder: give --data-dir a folder with one folder per class")
-        named = [name for name in _SPLITS if (self.folder / name).is_dir()]
+        named = [name for name in SPLITS if (self.folder / name).is_dir()]
         if not named:
             return {"": self._examples("")}
         if "train" not in named:

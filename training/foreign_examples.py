@@ -14,6 +14,7 @@ from serving.card import ImageInput
 from serving.errors import BadInput, ServingError
 from serving.preprocess import image
 from training import sample_pictures
+from training.class_folders import SPLITS
 
 _MADE = 100
 _MOST = 400
@@ -27,7 +28,8 @@ def pictures(spec: ImageInput, *, drawings: bool, others: Path | None) -> Mappin
     Args:
         spec: what the network takes.
         drawings: whether drawn shapes are foreign to it.
-        others: a folder of photos of other things, its own folders included; its name becomes the kind.
+        others: a folder of photos of other things, its own folders included; its name becomes the kind, with that
+            of the folder above where it is only a split's.
 
     Raises:
         BadInput: the folder holds no picture that can be read.
@@ -43,8 +45,12 @@ def pictures(spec: ImageInput, *, drawings: bool, others: Path | None) -> Mappin
         drawn = [sample_pictures.draw(kinds[row % len(kinds)], random) for row in range(_MADE)]
         found["drawings"] = np.stack([image.to_pixels(one, spec) for one in drawn])
     if others is not None:
-        found[others.resolve().name] = _of_folder(others, spec)
+        found[_kind(others.resolve())] = _of_folder(others, spec)
     return found
+
+
+def _kind(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}" if folder.name in SPLITS else folder.name
 
 
 def _of_folder(folder: Path, spec: ImageInput) -> NDArray[np.uint8]:

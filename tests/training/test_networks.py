@@ -12,16 +12,17 @@ pytest.importorskip("tensorflow", reason="needs TensorFlow: make install")
 import keras
 
 from serving.card import ImageInput, TextInput
+from serving.errors import BadInput
 from training import networks, recipes
 from training.recipe import BuildContext, Examples
 
 NOTHING: Any = Examples([], [], [])  # type: ignore[arg-type]  # these networks do not look at data
 
 
-def built(name: str, settings: Mapping[str, Any] | None = None) -> Any:
+def built(name: str, settings: Mapping[str, Any] | None = None, weights: str = "none") -> Any:
     recipe = recipes.find(name)
     context = BuildContext(
-        input=recipe.input, labels=recipe.labels or ("a", "b", "c"), train=NOTHING, seed=0, backbone_weights="none",
+        input=recipe.input, labels=recipe.labels or ("a", "b", "c"), train=NOTHING, seed=0, backbone_weights=weights,
         settings={**recipe.settings, **(settings or {})}, cache_dir=Path(),
     )  # fmt: skip
     return recipe.build(context)
@@ -45,6 +46,11 @@ def test_batch_normalization_and_dropout_can_be_left_out(name: str) -> None:
 
     assert not {"BatchNormalization", "Dropout"} & kinds(plain)
     assert {"BatchNormalization", "Dropout"} <= kinds(built(name))
+
+
+def test_a_backbone_does_not_go_without_its_batch_normalization() -> None:
+    with pytest.raises(BadInput, match="leave --no-batch-normalization out, or --backbone-weights"):
+        built("image_folder", {"batch_normalization": False}, weights="mobilenet.h5")
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist", "cifar10", "cifar100"])

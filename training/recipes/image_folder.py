@@ -7,14 +7,25 @@ the small network of `cats_vs_dogs_small` from nothing. docs/own-data.md walks t
 from typing import Any
 
 from serving.card import ImageInput
+from serving.errors import BadInput
 from training import backbones, networks
 from training.recipe import Augment, BuildContext, Recipe, SourceSpec, Split
 
 
 def build(context: BuildContext) -> Any:
-    """MobileNetV2 where there are weights for it, otherwise the small network."""
-    pretrained = context.backbone_weights != "none"
-    return backbones.mobilenet_classifier(context) if pretrained else networks.separable(context)
+    """MobileNetV2 where there are weights for it, otherwise the small network.
+
+    Raises:
+        BadInput: MobileNetV2 without its batch normalization, which its weights were learned with.
+    """
+    if context.backbone_weights == "none":
+        return networks.separable(context)
+    if not context.settings["batch_normalization"]:
+        raise BadInput(
+            "MobileNetV2 cannot do without its batch normalization: leave --no-batch-normalization out, "
+            "or --backbone-weights"
+        )
+    return backbones.mobilenet_classifier(context)
 
 
 def split(model: Any) -> Split | None:
