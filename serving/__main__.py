@@ -30,6 +30,8 @@ log = logging.getLogger("serving")
 
 CALM_LATENCY_S = 0.02
 """See GatewayConfig: what waits for a core beyond this makes the others dearer and nobody faster."""
+LEAST_DRAIN_S = 2.0
+"""What gRPC and REST have to drain where the gateway has used up the grace time that they share."""
 _OPEN = "the gRPC and REST ports listen on %s and take no keys: whoever reaches this address may ask the models"
 _PORT = click.IntRange(0, 65535)
 
@@ -92,7 +94,7 @@ def usual() -> dict[str, int | float]:
 
 
 def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: str, started: float) -> int:
-    """Run both until told to stop: the gateway drains first, then the model server; returns the exit code."""
+    """Run both until told to stop; the gateway drains first, the model server in what is left. Returns the exit code."""
     if not is_loopback(config.bind_address):
         log.warning(_OPEN, config.bind_address)
     Signals(lambda: os._exit(0))  # while the models load there is nothing to drain; Gateway.run takes over from here
@@ -108,7 +110,9 @@ def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: st
             click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops it.")
             sys.stdout.flush()
 
-        return gateway.run(announce)
+        code = gateway.run(announce)
+        server.stop(min(config.drain_s, max(LEAST_DRAIN_S, gateway.grace_left_s)))
+        return code
 
 
 def welcome(upstream: EmbeddedUpstream, server: ModelServer, gateway: Gateway, photo: str) -> list[str]:

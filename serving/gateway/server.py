@@ -67,6 +67,8 @@ class Gateway:
         self._server = uvicorn.Server(self._settings())
         self._thread = Thread(target=self._serve, name="gateway-loop", daemon=True)
         self._over = Event()
+        self.grace_left_s = config.grace_s
+        """What stop() has not used of its grace time."""
 
     @property
     def url(self) -> str:
@@ -105,9 +107,11 @@ class Gateway:
         if self._thread.is_alive():
             self._over.wait(self.config.drain_delay_s)
             grace_s = self.config.grace_s if grace_s is None else grace_s
+            until = monotonic() + grace_s
             self._server.config.timeout_graceful_shutdown = max(1, round(grace_s))
             self._server.should_exit = True
             self._thread.join(grace_s + 2)
+            self.grace_left_s = max(0.0, until - monotonic())
         finished = not self._thread.is_alive() and not self._front.abandoned
         self._over.set()
         self._lanes.close()

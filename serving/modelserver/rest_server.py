@@ -27,13 +27,13 @@ _START_S = 30
 class RestServer:
     """The open port."""
 
-    def __init__(self, app: RestApp, address: str, port: int, *, limits: RestLimits, drain_s: float) -> None:
+    def __init__(self, app: RestApp, address: str, port: int, *, limits: RestLimits) -> None:
         """Open; port 0 is one that the system chooses.
 
         Raises:
-            Unavailable: the port cannot be had.
+            Unavailable: the port cannot be had, or nobody answers at it.
         """
-        self._app, self._drain_s = app, drain_s
+        self._app = app
         self._socket = _listen(address, port)
         self.port: int = self._socket.getsockname()[1]
         config = uvicorn.Config(
@@ -46,22 +46,30 @@ class RestServer:
             server_header=False,
             backlog=_BACKLOG,
             timeout_keep_alive=_IDLE_S,
-            timeout_graceful_shutdown=max(1, round(drain_s)),
         )
         self._uvicorn = uvicorn.Server(config)
         self._started: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="rest-loop", daemon=True)
         self._thread.start()
-        self._started.result(_START_S)
+        try:
+            self._started.result(_START_S)
+        except TimeoutError:
+            self.stop(0)
+            raise Unavailable(f"nobody answers at the REST port {self.port} after {_START_S} s") from None
+        except Unavailable:
+            self.stop(0)
+            raise
 
     def _run(self) -> None:
+        why = "its server ended at once"
         try:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # uvicorn leaves some failed starts by sys.exit
             log.exception("the REST port has stopped")
-            if not self._started.done():
-                self._started.set_exception(error)
+            why = f"{type(error).__name__}: {error}"
+        if not self._started.done():
+            self._started.set_exception(Unavailable(f"nobody answers at the REST port {self.port}: {why}"))
 
     async def _serve(self) -> None:
         serving = asyncio.ensure_future(self._uvicorn.serve(sockets=[self._socket]))
@@ -76,10 +84,11 @@ class RestServer:
         """Open ones."""
         return len(self._uvicorn.server_state.connections)
 
-    def stop(self) -> None:
-        """Take no new connections, let the requests under way end, close."""
+    def stop(self, grace_s: float) -> None:
+        """Take no new connections, let the requests under way end for so long, close."""
+        self._uvicorn.config.timeout_graceful_shutdown = max(1, round(grace_s))
         self._uvicorn.should_exit = True
-        self._thread.join(self._drain_s + 5)
+        self._thread.join(grace_s + 5)
         self._app.close()
         with contextlib.suppress(OSError):
             self._socket.close()

@@ -187,12 +187,15 @@ class ModelServer:
             cors=config.rest_cors,
         )
         assert config.rest_port is not None
-        return RestServer(app, config.bind_address, config.rest_port, limits=limits, drain_s=config.drain_s)
+        return RestServer(app, config.bind_address, config.rest_port, limits=limits)
 
     def stop(self, grace_s: float | None = None) -> None:
         """Tell health checks, take nothing new, let requests under way end, free the models.
 
         May be called from any thread, also while start() is still waiting for models: it fails then.
+
+        Args:
+            grace_s: longest wait for requests under way; the configured time if None.
         """
         with self._opening:
             if self._stopped.is_set():
@@ -203,7 +206,7 @@ class ModelServer:
             self._poll.stop()
         if self._health is not None:
             self._health.drain()
-        stopping = [threading.Thread(target=self._rest.stop)] if self._rest else []
+        stopping = [threading.Thread(target=self._rest.stop, args=(grace,))] if self._rest else []
         if self._grpc:
             stopping.append(threading.Thread(target=self._grpc.stop, args=(grace,)))
         for thread in stopping:

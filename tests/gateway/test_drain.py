@@ -35,6 +35,7 @@ def test_what_is_in_flight_is_answered_and_new_connections_are_refused() -> None
         assert answer.result().labels == ["red"]
     stopping.join()
     assert finished == [True]
+    assert gateway.grace_left_s > 0
 
 
 def test_while_draining_readiness_is_off_and_connections_are_asked_to_close() -> None:
@@ -61,6 +62,7 @@ def test_work_that_never_ends_is_left_behind_after_the_grace_time() -> None:
         answer = callers.submit(Caller(gateway).classify, RED)
         assert gate.reached.wait(10)
         assert gateway.stop(grace_s=1) is False
+        assert gateway.grace_left_s == 0
         gate.open.set()
         answer.exception()
 

@@ -32,7 +32,7 @@ def started(tmp_path: Path, **limits: Any) -> ModelServer:
     """A server of a doubler and a sleeper with limits that a test can reach."""
     for model in ("doubler", "sleeper"):
         publish(tmp_path, model, 1)
-    config = ServerConfig(models_root=tmp_path, grpc_port=0, rest_port=0, drain_s=1, **limits)
+    config = ServerConfig(models_root=tmp_path, grpc_port=0, rest_port=0, **{"drain_s": 1, **limits})
     return ModelServer(config, load)
 
 
@@ -59,6 +59,18 @@ def test_a_body_that_drips_in_has_an_end_too(tmp_path: Path) -> None:
                 answer = answer_of(connection)
                 assert answer == b"" or b"408" in answer.splitlines()[0]
         others_are_served(server)
+
+
+def test_a_body_that_drips_in_holds_up_the_end_no_longer_than_the_grace_that_is_left(tmp_path: Path) -> None:
+    with started(tmp_path, drain_s=3600) as server, connections(server.rest_port, 1) as (dripping,):
+        dripping.sendall(announced(1000))
+        threading.Thread(target=drip, args=(dripping,), daemon=True).start()
+        until(lambda: ledger(server).held > 0)
+        stopping = threading.Thread(target=server.stop, args=(1,), daemon=True)
+        stopping.start()
+        stopping.join(60)
+
+        assert not stopping.is_alive()
 
 
 def test_bodies_of_all_connections_together_have_an_end(tmp_path: Path) -> None:

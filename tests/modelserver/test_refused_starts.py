@@ -1,9 +1,14 @@
-"""Section 16 of the protocol: what makes the command refuse to start, and what it says. All are real processes."""
+"""Section 16 of the protocol: what makes the command refuse to start, and what it says. Most are real processes."""
 
+import sys
 from pathlib import Path
 
 import pytest
+import uvicorn
 
+from serving.modelserver.server import ModelServer, StartFailed
+from serving.modelserver.server_config import ServerConfig
+from tests.modelserver.stand_ins import load, publish
 from tests.modelserver.test_command import run
 
 MODEL = "--model_base_path=/m"
@@ -126,3 +131,19 @@ def test_a_settings_file_that_does_not_parse_is_named_with_its_message(tmp_path:
     assert (
         f"Failed to start server. Error: INVALID_ARGUMENT: Invalid protobuf file: '{tmp_path / 'file'}'" in ended.stdout
     )
+
+
+@pytest.mark.parametrize("leaves", [True, False], ids=["by sys.exit", "by returning"])
+def test_a_rest_port_that_ends_before_it_answers_refuses_the_start_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    async def startup(server: uvicorn.Server, sockets: object) -> None:
+        server.should_exit = True
+        if leaves:
+            sys.exit(3)
+
+    monkeypatch.setattr(uvicorn.Server, "startup", startup)
+    config = ServerConfig(base_path=publish(tmp_path, "a", 1), grpc_port=0, rest_port=0)
+
+    with pytest.raises(StartFailed, match=r"UNAVAILABLE: nobody answers at the REST port \d+: "):
+        ModelServer(config, load).start()
