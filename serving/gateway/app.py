@@ -51,6 +51,7 @@ def create_app(config: GatewayConfig, upstream: Upstream, ready_made: Services |
     attach(app, ready_made or build(config, upstream))
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False  # else a path with `//` or `%2f` is sent elsewhere by a page in HTML
     app.register_blueprint(api)
     app.register_blueprint(upkeep)
     app.register_blueprint(site)

@@ -63,6 +63,7 @@ class Lanes:
 
     def of(self, method: str, path: str, *, passes: bool = False) -> Lane:
         """The lane of a request; `passes` if it is handed on to the model server's REST."""
+        path = f"/{path.lstrip('/')}"  # as the routes see it: `//v1` leads to them too, and must not slip in unguarded
         if path in OPERATIONS:
             return self.operate
         if not passes and not path.startswith(GUARDED):

@@ -120,6 +120,11 @@ def test_an_unknown_path_is_a_404_that_leads_to_the_documentation(gateway: Calle
     is_a_problem(gateway.ask("/v2/what"), 404, "/docs")
 
 
+@pytest.mark.parametrize("path", ["/v1/models/%2f", "/v1/models//colors", "/v1//models"])
+def test_a_path_with_two_slashes_is_a_404_like_any_other(gateway: Caller, path: str) -> None:
+    is_a_problem(gateway.ask(path), 404, "/docs")
+
+
 def test_another_method_is_a_405_that_lists_the_right_ones(gateway: Caller) -> None:
     answer = gateway.ask(COLORS_CLASSIFY)
 
