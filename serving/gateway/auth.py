@@ -71,9 +71,18 @@ class Keys:
 
     def permit(self, name: str, model: str) -> None:
         """Raise PermissionDenied if the key of this name may not ask this model."""
+        allowed = self._models_of(name)
+        if allowed is not None and model not in allowed:
+            raise PermissionDenied(f"the key {name} may ask {', '.join(sorted(allowed))} only")
+
+    def may_ask(self, name: str, model: str) -> bool:
+        """Whether the key of this name may ask this model."""
+        allowed = self._models_of(name)
+        return allowed is None or model in allowed
+
+    def _models_of(self, name: str) -> frozenset[str] | None:
         key = None if self._file is None else self._file.content().get(name)
-        if key is not None and key.models is not None and model not in key.models:
-            raise PermissionDenied(f"the key {name} may ask {', '.join(sorted(key.models))} only")
+        return None if key is None else key.models
 
     def _spend(self, key: Key) -> None:
         if key.rate is None:

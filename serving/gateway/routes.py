@@ -118,8 +118,10 @@ def encoded(asked: Question, answer: Answer, ranked: list[documents.Said], curre
 
 @api.get("")
 def list_models() -> Response:
-    """Every model with its task and labels, its versions and their states."""
-    document: documents.Listing = {"models": [_summary(status) for status in services().upstream.models()]}
+    """Every model that the caller may ask, with its task and labels, its versions and their states."""
+    keys, key = services().keys, exchange().key
+    allowed = [status for status in services().upstream.models() if keys.may_ask(key, status.name)]
+    document: documents.Listing = {"models": [_summary(status) for status in allowed]}
     return Response(orjson.dumps(document), mimetype="application/json")
 
 

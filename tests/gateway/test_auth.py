@@ -64,6 +64,16 @@ def test_a_key_for_other_models_is_a_403(guarded: Caller) -> None:
     assert guarded.classify("good", model="moods", **bearing("c")).status == 200
 
 
+def test_a_key_for_some_models_is_shown_no_others(guarded: Caller) -> None:
+    def listed(secret: str) -> list[str]:
+        return [entry["name"] for entry in guarded.ask("/v1/models", headers=bearing(secret)).json["models"]]
+
+    assert listed("a-secret") == ["colors", "moods"]
+    assert listed("c") == ["moods"]
+    assert guarded.ask("/v1/models/colors", headers=bearing("c")).status == 403
+    assert guarded.ask("/v1/models/moods", headers=bearing("c")).status == 200
+
+
 def test_a_key_over_its_rate_is_a_429_with_retry_after(guarded: Caller) -> None:
     answers = [guarded.classify(RED, **bearing("b-secret")) for _ in range(5)]
 
@@ -74,9 +84,11 @@ def test_a_key_over_its_rate_is_a_429_with_retry_after(guarded: Caller) -> None:
     assert guarded.classify(RED, **bearing("a-secret")).status == 200
 
 
-def test_an_unknown_caller_is_refused_before_the_body_is_read(guarded: Caller) -> None:
+@pytest.mark.parametrize("slash", [b"/", b"//", b"/%2f"])
+def test_an_unknown_caller_is_refused_before_the_body_is_read(guarded: Caller, slash: bytes) -> None:
     with guarded.connect() as connection:
-        connection.sendall(b"POST /v1/models/colors/classify HTTP/1.1\r\nHost: g\r\nContent-Length: 5000\r\n\r\n")
+        path = slash + b"v1/models/colors/classify"
+        connection.sendall(b"POST " + path + b" HTTP/1.1\r\nHost: g\r\nContent-Length: 5000\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 401")
 
 
