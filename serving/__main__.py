@@ -94,7 +94,7 @@ def usual() -> dict[str, int | float]:
 
 
 def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: str, started: float) -> int:
-    """Run both until told to stop; the gateway drains first, the model server in what is left. Returns the exit code."""
+    """Run until told to stop; the gateway drains first, the model server in what is left. Returns the exit code."""
     if not is_loopback(config.bind_address):
         log.warning(_OPEN, config.bind_address)
     Signals(lambda: os._exit(0))  # while the models load there is nothing to drain; Gateway.run takes over from here
