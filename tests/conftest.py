@@ -1,10 +1,15 @@
 """What every test may ask for."""
 
+import signal
 from pathlib import Path
 
 import pytest
 
 CHECKOUT = Path(__file__).parents[1]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets what it starts in the background ignore Ctrl-C, and every process started from here would as well.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
