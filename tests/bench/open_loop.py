@@ -15,7 +15,7 @@ import numpy as np
 
 from tests.bench.asks import Ask
 
-CONNECTIONS = 64
+CONNECTIONS = 256
 """More than a server lets wait, so that it is the server that queues or sheds, not the generator."""
 LATE_S = 0.005
 """A request sent so much after it was due, though a connection was free, is the generator's own delay."""
