@@ -30,8 +30,6 @@ log = logging.getLogger("serving")
 
 CALM_LATENCY_S = 0.02
 """See GatewayConfig: what waits for a core beyond this makes the others dearer and nobody faster."""
-LEAST_DRAIN_S = 2.0
-"""What gRPC and REST have to drain where the gateway has used up the grace time that they share."""
 _OPEN = "the gRPC and REST ports listen on %s and take no keys: whoever reaches this address may ask the models"
 _PORT = click.IntRange(0, 65535)
 
@@ -94,7 +92,7 @@ def usual() -> dict[str, int | float]:
 
 
 def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: str, started: float) -> int:
-    """Run until told to stop; the gateway drains first, the model server in what is left. Returns the exit code."""
+    """Run until told to stop; then all three ports drain side by side. Returns the exit code."""
     if not is_loopback(config.bind_address):
         log.warning(_OPEN, config.bind_address)
     Signals(lambda: os._exit(0))  # while the models load there is nothing to drain; Gateway.run takes over from here
@@ -110,8 +108,11 @@ def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: st
             click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops it.")
             sys.stdout.flush()
 
-        code = gateway.run(announce)
-        server.stop(min(config.drain_s, max(LEAST_DRAIN_S, gateway.grace_left_s)))
+        def leave() -> None:
+            server.close_doors(gateway_config.grace_s, gateway_config.drain_delay_s)
+
+        code = gateway.run(announce, leave)
+        server.stop(gateway.grace_left_s)
         return code
 
 

@@ -13,6 +13,7 @@ FLOOR = {"serving.errors"}
 SHARED = FLOOR | {
     "serving.signals",
     "serving.memory",
+    "serving.http_connection",
     "serving.card",
     "serving.repository",
     "serving.wire",
@@ -25,6 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "serving.errors": set(),
     "serving.signals": set(),
     "serving.memory": set(),
+    "serving.http_connection": set(),
     "serving.healthcheck": set(),
     "serving.store": FLOOR | {"serving.card", "serving.repository"},
     "serving.tensorflow_serving_files": FLOOR | {"serving.wire"},

@@ -4,28 +4,24 @@ A head that is too long or too slow, a caller that never reads its answer, more 
 allowed: all end here, on the event loop, before a request exists. Bodies are `front.py`'s.
 """
 
-import asyncio
 import os
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from serving.gateway.config import GatewayConfig
 from serving.gateway.problems import document, reply
+from serving.http_connection import HttpConnection
 
-LINGER_S = 5.0
 LOST_KEY = "gateway.lost"
 """Where the ASGI scope carries a set of functions that are called if the connection ends."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(HttpConnection):
     """One caller's connection."""
 
     limits: ClassVar[GatewayConfig]
-    head_bytes = 0
-    """Of a head; in a body, of what frames its chunks and trails them."""
-    head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Close what is over the limit; start waiting for the first head."""
@@ -47,12 +43,6 @@ class Connection(HttpToolsProtocol):
         """From now on, a whole head must come before the time is over."""
         self.head_bytes = 0
         self.head_timer = self.loop.call_later(self.limits.head_timeout_s, self.refuse_late_head)
-
-    def forget_head(self) -> None:
-        """The head is there, or nobody waits for it any more."""
-        if self.head_timer is not None:
-            self.head_timer.cancel()
-            self.head_timer = None
 
     def refuse_late_head(self) -> None:
         """Answer 408 to half a head, close an unused connection silently."""
@@ -97,27 +87,9 @@ class Connection(HttpToolsProtocol):
             return
         super().on_headers_complete()
 
-    def on_body(self, body: bytes) -> None:
-        """Body bytes belong to a request, unless its head was refused."""
-        if self.head_timer is None:
-            self.head_bytes = 0
-        if not self.transport.is_closing():
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The same for the end of a body."""
-        self.head_bytes = 0
-        if not self.transport.is_closing():
-            super().on_message_complete()
-
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP is answered in our own form."""
         self.refuse(400, "Bad input", "this is not an HTTP/1.1 request")
-
-    def timeout_keep_alive_handler(self) -> None:
-        """Close an idle connection even if its caller never reads what was sent."""
-        super().timeout_keep_alive_handler()
-        self.loop.call_later(LINGER_S, self.transport.abort)
 
     def refuse_long_head(self) -> None:
         """Answer 431, to long trailers too."""
@@ -135,19 +107,7 @@ class Connection(HttpToolsProtocol):
             lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % pair for pair in headers), b"connection: close\r\n\r\n"]
             self.transport.write(b"".join([*lines, body]))
         self.transport.close()
-        self.loop.call_later(LINGER_S, self.transport.abort)
-
-    def may_answer(self) -> bool:
-        """Whether the next answer on the wire is the one to the message that is being read."""
-        if self.cycle is None or self.cycle.response_complete:
-            return True
-        return self.cycle.more_body and not self.cycle.response_started and not self.pipeline
-
-    def give_up(self) -> None:
-        """Tell the request that is being read, if there is one, that its caller has left."""
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self.cut_soon()
 
 
 def connection_class(config: GatewayConfig) -> type[Connection]:

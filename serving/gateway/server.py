@@ -122,10 +122,12 @@ class Gateway:
                 told.close()
         return finished
 
-    def run(self, announce: Callable[[], None] = lambda: None) -> int:
+    def run(self, announce: Callable[[], None] = lambda: None, leave: Callable[[], None] = lambda: None) -> int:
         """Start if need be, serve until SIGTERM or SIGINT, drain, return the exit code; for the main thread.
 
-        `announce` is called once the port is open and signals are heard.
+        Args:
+            announce: called once the port is open and signals are heard.
+            leave: called when the drain begins; must not wait.
         """
         asked = Event()
         Signals(asked.set)
@@ -134,6 +136,7 @@ class Gateway:
         announce()
         while not asked.wait(1.0) and self._thread.is_alive():
             pass
+        leave()
         return 0 if self.stop() else 1
 
     def __enter__(self) -> Self:

@@ -8,27 +8,24 @@ import asyncio
 import contextlib
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from serving.errors import Unavailable
+from serving.http_connection import HttpConnection
 from serving.modelserver.rest_limits import GuestBook, RestLimits
 from serving.wire import rest_json
 
 MOST_HEAD_BYTES = 64 * 1024
-LINGER_S = 5.0
 
 
-class Connection(HttpToolsProtocol):
+class Connection(HttpConnection):
     """One caller's connection. An unused one may stay for a while; what has begun must end in time."""
 
     limits = RestLimits()
     guests = GuestBook()
     idle_s = 300.0
-    head_bytes = 0
-    """Of a head; in a body, of what frames its chunks and trails them."""
     in_head = False
     refused = False
-    head_timer: asyncio.TimerHandle | None = None
     answer_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -45,7 +42,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget timers and place with the connection."""
-        self.head_is_over()
+        self.forget_head()
         self.answer_is_taken()
         self._unset_keepalive_if_required()
         self.guests.leaves(self)
@@ -76,22 +73,9 @@ class Connection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Make a request of the head."""
         self.head_bytes, self.in_head = 0, False
-        self.head_is_over()
+        self.forget_head()
         if not self.transport.is_closing():
             super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Body bytes belong to a request, unless its head was refused."""
-        if self.head_timer is None:
-            self.head_bytes = 0
-        if not self.transport.is_closing():
-            super().on_body(body)
-
-    def on_message_complete(self) -> None:
-        """The same for the end of a body."""
-        self.head_bytes = 0
-        if not self.transport.is_closing():
-            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """Idle, unless a further request waits already."""
@@ -110,20 +94,9 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         self.answer_is_taken()
 
-    def timeout_keep_alive_handler(self) -> None:
-        """Hang up an unused connection, also one whose last answer was never taken."""
-        super().timeout_keep_alive_handler()
-        self.loop.call_later(LINGER_S, self.transport.abort)
-
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP is answered in our own form."""
         self.refuse(400, "This is not an HTTP/1.1 request")
-
-    def head_is_over(self) -> None:
-        """Nobody waits for the rest of a head any more."""
-        if self.head_timer is not None:
-            self.head_timer.cancel()
-            self.head_timer = None
 
     def answer_is_taken(self) -> None:
         """Nobody waits for an answer to be taken any more."""
@@ -137,7 +110,7 @@ class Connection(HttpToolsProtocol):
         Our side is closed first and what still comes is dropped: closing at once while bytes wait unread
         would take the answer away from the caller.
         """
-        self.head_is_over()
+        self.forget_head()
         if self.refused or self.transport.is_closing():
             return
         if not self.may_answer():
@@ -148,22 +121,10 @@ class Connection(HttpToolsProtocol):
             self.transport.write(_reply(status, message))
             with contextlib.suppress(OSError, RuntimeError):
                 self.transport.write_eof()
-        self.loop.call_later(LINGER_S, self.transport.abort)
-
-    def may_answer(self) -> bool:
-        """Whether the next answer on the wire is the one to the message that is being read."""
-        if self.cycle is None or self.cycle.response_complete:
-            return True
-        return self.cycle.more_body and not self.cycle.response_started and not self.pipeline
-
-    def give_up(self) -> None:
-        """Tell the request that is being read, if there is one, that its caller has left."""
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
+        self.cut_soon()
 
 
-def connection_class(limits: RestLimits, idle_s: float) -> type[HttpToolsProtocol]:
+def connection_class(limits: RestLimits, idle_s: float) -> type[Connection]:
     """The protocol for uvicorn's `http` setting; uvicorn makes one object of it per connection."""
     members = {"limits": limits, "idle_s": idle_s, "guests": GuestBook(limits.most_connections)}
     return type("LimitedConnection", (Connection,), members)

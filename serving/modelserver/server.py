@@ -8,6 +8,7 @@ import contextlib
 import logging
 import resource
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -68,6 +69,7 @@ class ModelServer:
         self._rest: RestServer | None = None
         self._stopped = threading.Event()
         self._opening = threading.Lock()
+        self._closing: list[threading.Thread] | None = None
 
     @property
     def grpc_port(self) -> int | None:
@@ -189,6 +191,27 @@ class ModelServer:
         assert config.rest_port is not None
         return RestServer(app, config.bind_address, config.rest_port, limits=limits)
 
+    def close_doors(self, grace_s: float, delay_s: float = 0.0) -> list[threading.Thread]:
+        """Tell health checks at once, then take nothing new and let requests under way end; does not wait.
+
+        Args:
+            grace_s: longest wait for requests under way.
+            delay_s: for so long new requests are still taken, since those who route them hear of it late.
+
+        Returns:
+            What ends when the doors are closed: of the first call, whatever later ones ask for.
+        """
+        if self._closing is None:
+            if self._health is not None:
+                self._health.drain()
+            doors = [door for door in (self._rest, self._grpc) if door is not None]
+            self._closing = [
+                threading.Thread(target=_close, args=(door, grace_s, delay_s), daemon=True) for door in doors
+            ]
+            for thread in self._closing:
+                thread.start()
+        return self._closing
+
     def stop(self, grace_s: float | None = None) -> None:
         """Tell health checks, take nothing new, let requests under way end, free the models.
 
@@ -204,15 +227,8 @@ class ModelServer:
         grace = self.config.drain_s if grace_s is None else grace_s
         if self._poll is not None:
             self._poll.stop()
-        if self._health is not None:
-            self._health.drain()
-        stopping = [threading.Thread(target=self._rest.stop, args=(grace,))] if self._rest else []
-        if self._grpc:
-            stopping.append(threading.Thread(target=self._grpc.stop, args=(grace,)))
-        for thread in stopping:
-            thread.start()
-        for thread in stopping:
-            thread.join()
+        for door in self.close_doors(grace):
+            door.join()
         self.manager.close(drain_s=grace)
 
     def __enter__(self) -> Self:
@@ -225,6 +241,11 @@ class ModelServer:
     ) -> None:
         """Stopped."""
         self.stop()
+
+
+def _close(door: RestServer | GrpcServer, grace_s: float, delay_s: float) -> None:
+    time.sleep(delay_s)
+    door.stop(grace_s)
 
 
 def raise_file_limit() -> None:
