@@ -35,7 +35,7 @@ from serving.modelserver.rest_app import RestApp
 from serving.modelserver.rest_calls import RestCalls
 from serving.modelserver.rest_limits import RestLimits
 from serving.modelserver.rest_server import RestServer
-from serving.modelserver.runtimes import choice
+from serving.modelserver.runtimes.conversion_process import VersionLoader
 from serving.modelserver.server_config import ServerConfig
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,8 @@ class ModelServer:
         self.config = config
         warmup = replace(config.lifecycle.warmup, replays=REPLAYS)
         options = replace(config.lifecycle, warmup=warmup)
-        self.manager = ModelManager(load or partial(choice.load, options=config.runtime), options)
+        self._loader = VersionLoader(config.runtime)
+        self.manager = ModelManager(load or self._loader.load, options)
         self._poll: ConfigPoll | None = None
         self._health = Health(self.manager) if config.health_service else None
         self._grpc: GrpcServer | None = None
@@ -96,6 +97,7 @@ class ModelServer:
                 if self._stopped.is_set():
                     raise Unavailable("the server was told to stop")
                 self._open()
+            self._loader.serves = True
         except NotAvailable as error:
             self.stop(0)
             raise StartFailed(error, error.describe("servable")) from error
@@ -224,6 +226,7 @@ class ModelServer:
             if self._stopped.is_set():
                 return
             self._stopped.set()
+        self._loader.stop()
         grace = self.config.drain_s if grace_s is None else grace_s
         if self._poll is not None:
             self._poll.stop()

@@ -24,8 +24,8 @@ import numpy as np
 
 from serving import repository
 from serving.modelserver.runtimes import openvino_quantized
-from serving.modelserver.runtimes.choice import settled_precision
 from serving.modelserver.runtimes.on_openvino import settings
+from serving.modelserver.runtimes.precision import settled_precision
 from serving.modelserver.runtimes.protocol import RuntimeOptions
 from tests.bench.models import PICTURE, SIDE
 from tests.processes import CHECKOUT

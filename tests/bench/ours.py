@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from serving import repository
-from serving.modelserver.runtimes.choice import settled_precision
+from serving.modelserver.runtimes.precision import settled_precision
 from serving.preprocess.image import to_pixels
 from tests.bench import bodies, environments
 from tests.bench.asks import Ask, GrpcAsk, rest_bodies

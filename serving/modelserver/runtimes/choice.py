@@ -5,47 +5,31 @@ OpenVINO takes what it can convert, `host_side.py` what a card lets us prepare, 
 where it is installed. It is not even imported before something needs it.
 """
 
-import logging
 import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from numpy.typing import NDArray
 
-from serving import memory, repository
-from serving.card import CardError, ModelCard
-from serving.errors import DataLoss, FailedPrecondition, Unimplemented
-from serving.modelserver.runtimes import (
-    graph,
-    host_side,
-    machine,
-    on_openvino,
-    openvino_conversion,
-    openvino_quantized,
-    saved_model,
-)
+from serving import memory
+from serving.errors import FailedPrecondition, Unimplemented
+from serving.modelserver.runtimes import compiled_version, host_side, machine
+from serving.modelserver.runtimes.compiled_version import CompiledVersion
 from serving.modelserver.runtimes.drain import Drain
 from serving.modelserver.runtimes.host_side import Runner
-from serving.modelserver.runtimes.on_openvino import MANY, BeyondThirtyTwoBits, OpenVinoSignature, own_rows, settings
+from serving.modelserver.runtimes.on_openvino import BeyondThirtyTwoBits, OpenVinoSignature
 from serving.modelserver.runtimes.on_tensorflow import TensorFlowSession
-from serving.modelserver.runtimes.openvino_conversion import NotConvertible
+from serving.modelserver.runtimes.openvino_compiled import MANY
 from serving.modelserver.runtimes.protocol import (
     DEFAULT_SIGNATURE,
     LoadedModel,
-    Precision,
     RuntimeOptions,
     Signature,
     Tensors,
 )
 from serving.modelserver.runtimes.saved_model import Bundle
 
-_LOG = logging.getLogger(__name__)
-
-Settled = Literal["f32", "bf16", "int8"]
-_QUICK: tuple[Settled, ...] = ("bf16", "int8")
-"""In the order in which auto prefers them."""
-_MAKE_INT8 = "train or import it again with --int8, which writes and measures that form"
 INSTALL = "TensorFlow is not installed here; install it with: pip install -r requirements/training.txt"
 
 
@@ -60,46 +44,34 @@ def load(folder: Path, options: RuntimeOptions | None = None) -> LoadedModel:
         ServingError: whatever else the runtime reports.
     """
     wanted = options or RuntimeOptions()
-    bundle = saved_model.read(folder, wanted.tags)
-    card = repository.read_card(folder)
-    if card is not None:
-        repository.verify(folder, card)
-        _hold_labels(card, bundle.signatures)
-    model = ServedModel(bundle, card, wanted)
-    del bundle
+    return served(compiled_version.read(folder, wanted), wanted)
+
+
+def served(version: CompiledVersion, options: RuntimeOptions) -> LoadedModel:
+    """The version, warmed and ready to run; raises as `load` does where TensorFlow has to."""
+    model = ServedModel(version, options)
+    del version
     memory.give_back()
     return model
-
-
-def _hold_labels(card: ModelCard, signatures: Mapping[str, Signature]) -> None:
-    """Refuse a card whose labels cannot be those of the graph's probabilities, as far as their shape is stated."""
-    signature = signatures.get(card.signatures.get("default", DEFAULT_SIGNATURE))
-    spec = signature.outputs.get("probabilities") if signature is not None else None
-    if spec is None or spec.shape is None or not card.labels:
-        return
-    if len(spec.shape) != 2 or spec.shape[1] not in (-1, len(card.labels)):
-        raise CardError(
-            f"the card names {len(card.labels)} labels, and the graph's probabilities have the shape "
-            f"{list(spec.shape)}: export or import this version again with the labels that it was trained on"
-        )
 
 
 class ServedModel:
     """A LoadedModel whose signatures may run in different places."""
 
-    def __init__(self, bundle: Bundle, card: ModelCard | None, options: RuntimeOptions) -> None:
-        """Load what must be there before the first call; raises as `load` does."""
+    def __init__(self, version: CompiledVersion, options: RuntimeOptions) -> None:
+        """Have ready what must be there before the first call; raises as `load` does."""
+        bundle = version.bundle
         self.signatures: Mapping[str, Signature] = bundle.signatures
         self.signature_defs: Mapping[str, Any] = bundle.signature_defs
-        self.card = card
+        self.card = version.card
+        self.precision = version.precision
         self._drain = Drain()
         self._tensorflow = _LaterTensorFlow(bundle, options)
         self._compiled: dict[str, OpenVinoSignature] = {}
-        self._reasons: dict[str, str] = {}
+        self._reasons = version.reasons
         self._runners: dict[str, Runner] = {}
-        changes = any(graph.writes_state(graph.operations(bundle, one)) for one in bundle.signatures.values())
         try:
-            self.precision = self._compile(bundle, card, options, changes)
+            self._compiled.update({name: OpenVinoSignature(one) for name, one in version.compiled.items()})
             self._runners = self._host_and_compiled()
             self._require_default()
         except BaseException:
@@ -111,7 +83,7 @@ class ServedModel:
         self.parallel = max(compiled, default=options.inter_op_threads or machine.cores())
         default = bundle.signatures.get(DEFAULT_SIGNATURE)
         answers = self._compiled.get(DEFAULT_SIGNATURE)
-        merges = default is not None and not changes and _has_rows(default)
+        merges = default is not None and not version.changes and _has_rows(default)
         self.best_rows = 0 if not merges else answers.best_rows if answers else MANY
 
     def shares_run(self, signatures: Collection[str]) -> bool:
@@ -143,36 +115,6 @@ class ServedModel:
             self._tensorflow.close()
             memory.give_back()
 
-    def _compile(self, bundle: Bundle, card: ModelCard | None, options: RuntimeOptions, changes: bool) -> str:
-        """Compile every signature that converts, and remember why the others do not; returns the precision.
-
-        Whoever wrote a card has compared the answers to batches with Keras': of such a version it is known
-        that the rows of a request may be computed apart.
-        """
-        why_none = _without_openvino(options, changes and self._tensorflow.installed)
-        if why_none:
-            self._reasons = dict.fromkeys(bundle.signatures, why_none)
-            return "f32"
-        precision = settled_precision(options.precision, card, imitate=options.imitate)
-        forms = openvino_quantized.forms(bundle) if precision == "int8" else ()
-        for name, signature in bundle.signatures.items():
-            read = openvino_quantized.converted if name in forms else openvino_conversion.convert
-            try:
-                self._compiled[name] = OpenVinoSignature(
-                    bundle,
-                    signature,
-                    settings(options, precision),
-                    read,
-                    own_rows(graph.operations(bundle, signature), precision) if card is not None else (),
-                )
-            except NotConvertible as error:
-                self._reasons[name] = f"OpenVINO cannot run it: {error}"
-            except DataLoss as error:
-                if not self._tensorflow.installed:
-                    raise
-                self._reasons[name] = error.message
-        return precision
-
     def _host_and_compiled(self) -> dict[str, Runner]:
         compiled = {name: signature.run for name, signature in self._compiled.items()}
         return compiled | (host_side.runners(self.card, self.signatures, compiled) if self.card else {})
@@ -193,7 +135,7 @@ class _LaterTensorFlow:
     """The version on TensorFlow, loaded when it is first asked for."""
 
     def __init__(self, bundle: Bundle, options: RuntimeOptions) -> None:
-        self.installed = options.runtime != "openvino" and machine.installed("tensorflow")
+        self.installed = compiled_version.tensorflow_may(options)
         self._folder, self._signatures, self._options = bundle.folder, bundle.signatures, options
         self._lock = threading.Lock()
         self._session: TensorFlowSession | None = None
@@ -207,46 +149,6 @@ class _LaterTensorFlow:
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
-
-
-def settled_precision(asked: Precision, card: ModelCard | None, *, imitate: bool = False) -> Settled:
-    """What `--precision` comes to for one version on this CPU.
-
-    auto takes bfloat16, else int8, where the CPU has it and the card allows it; a card that does not
-    allow a precision is never overruled. Where both could be had, int8 was no faster (on a CPU with AMX).
-    """
-    if asked == "auto":
-        allowed = card.allowed_precisions if card is not None else ()
-        return next((one for one in _QUICK if one in allowed and _has(one)), "f32")
-    if asked == "f32":
-        return "f32"
-    if refusal := _refusal(asked, card, imitate):
-        name = card.name if card else "A version"
-        _LOG.warning("%s is served in f32 although %s was asked for: %s", name, asked, refusal)
-        return "f32"
-    return asked
-
-
-def _refusal(asked: Settled, card: ModelCard | None, imitate: bool) -> str:
-    """Why a version is not served in the asked precision; empty if it is."""
-    if card is None and asked == "int8":
-        return "it has no card, which would say that its int8 form was measured"
-    if card is not None and asked not in card.allowed_precisions:
-        return "its card does not allow it" + (f" ({_MAKE_INT8})" if asked == "int8" else "")
-    return "" if imitate or _has(asked) else "this CPU does not have it"
-
-
-def _has(precision: Settled) -> bool:
-    return on_openvino.has_bfloat16() if precision == "bf16" else machine.multiplies_int8()
-
-
-def _without_openvino(options: RuntimeOptions, one_state: bool) -> str:
-    """Why OpenVINO is not to be asked at all; empty if it is."""
-    if options.runtime == "tensorflow":
-        return "The TensorFlow runtime was asked for"
-    if not machine.installed("openvino"):
-        return "OpenVINO is not installed here either (pip install -r requirements/openvino.txt)"
-    return "Its signatures share variables that change" if one_state else ""
 
 
 def _has_rows(signature: Signature) -> bool:

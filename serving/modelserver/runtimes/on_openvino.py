@@ -1,40 +1,26 @@
-"""Run signatures on OpenVINO: converted, compiled and warmed at load, without TensorFlow.
+"""Run signatures on OpenVINO, without TensorFlow: the programs of `openvino_compiled.py`, made ready and warmed.
 
-`choice.py` asks which signatures of a version run here. `openvino_conversion.py` reads them,
 `openvino_shapes.py` admits shapes, `openvino_program.py` holds what was compiled.
 """
 
-import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.errors import Aborted, BadInput, OutOfRange, ServingError
-from serving.modelserver.runtimes import arguments, machine, openvino_conversion, saved_model
-from serving.modelserver.runtimes.openvino_conversion import (
-    Converted,
-    NotConvertible,
-    core,
-    openvino,
-)
+from serving.errors import BadInput, OutOfRange, ServingError
+from serving.modelserver.runtimes import arguments, machine
+from serving.modelserver.runtimes.openvino_compiled import Compiled, compile_model
+from serving.modelserver.runtimes.openvino_conversion import NotConvertible, core, openvino
 from serving.modelserver.runtimes.openvino_program import Program, reason
-from serving.modelserver.runtimes.openvino_shapes import Shape, Shapes
-from serving.modelserver.runtimes.openvino_source import Source
-from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
-from serving.modelserver.runtimes.saved_model import Bundle
+from serving.modelserver.runtimes.openvino_shapes import Shape
+from serving.modelserver.runtimes.protocol import RuntimeOptions, Tensors
 from serving.wire import dtypes
 
-Read = Callable[[Bundle, Signature], Converted]
-"""From a signature to the OpenVINO model that computes it."""
-
-MANY = 1 << 20
-"""Rows: no limit is known beyond which they gain nothing."""
 _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative", "Conv3D"}
 
 _MOST_VARIANTS = 4
@@ -81,46 +67,25 @@ class BeyondThirtyTwoBits(OutOfRange):
 
 
 class OpenVinoSignature:
-    """One signature, compiled. Its owner sees to it that nothing runs while it is closed."""
+    """One signature, ready to run. Its owner sees to it that nothing runs while it is closed."""
 
-    def __init__(
-        self,
-        bundle: Bundle,
-        signature: Signature,
-        config: Mapping[str, Any],
-        read: Read = openvino_conversion.convert,
-        rows: Sequence[int] = (),
-    ) -> None:
-        """Convert and compile.
-
-        Args:
-            bundle: the version.
-            signature: which of its signatures.
-            config: from `settings`.
-            read: where the OpenVINO model comes from.
-            rows: from `own_rows`, if the answer to each row is known not to depend on the others.
-
-        Raises:
-            NotConvertible: operations, types or names that OpenVINO does not have.
-            DataLoss: the version's files are damaged.
-        """
-        self._signature = signature
-        self._config = config
-        again = functools.partial(_converted_again, bundle.folder, bundle.tags, bundle.stamp, signature, read)
-        self._source = Source(read(bundle, signature), again)
-        self._narrowed = self._source.get().narrowed
-        self._shapes = Shapes(self._source)
+    def __init__(self, compiled: Compiled) -> None:
+        """Make its infer requests and run each once."""
+        self._signature, self._config = compiled.signature, compiled.config
+        self._source, self._shapes, self._narrowed = compiled.source, compiled.shapes, compiled.narrowed
         self._lock = threading.Lock()
         self._variants: OrderedDict[tuple[int, ...], Program] = OrderedDict()
-        self._exact = self._compiled_for(rows)
-        any_rows = not self._exact and None not in self._shapes.declared
-        self._program = self._compiled(self._source.get()) if any_rows else None
-        self.best_rows = max(rows, default=MANY)
+        self._exact = {
+            shapes: Program(openvino(), program, compiled.inputs, compiled.outputs)
+            for shapes, program in compiled.exact.items()
+        }
+        self._program: Program | None = None
+        if compiled.whole is not None:
+            self._program = Program(openvino(), compiled.whole, compiled.inputs, compiled.outputs)
+        self.best_rows = compiled.best_rows
         """See LoadedModel.best_rows."""
         self.parallel = max((program.parallel for program in self._programs()), default=1)
         self._warm()
-        if self._shapes.settled:
-            self._source.forget()
 
     def run(self, inputs: Tensors, outputs: Collection[str] | None) -> dict[str, NDArray[Any]]:
         """See LoadedModel.run; also BeyondThirtyTwoBits where 32 bits do not hold a value."""
@@ -152,20 +117,6 @@ class OpenVinoSignature:
             return self._program
         return self._variant(tuple(map(len, sent)))
 
-    def _compiled_for(self, rows: Sequence[int]) -> dict[tuple[Shape, ...], Program]:
-        """Programs for exactly so many rows, most rows first; empty unless nothing but their number varies."""
-        found: dict[tuple[Shape, ...], Program] = {}
-        declared = [shape or () for shape in self._shapes.declared]
-        if not declared or any(shape[:1] != (-1,) or -1 in shape[1:] for shape in declared):
-            return found
-        for count in sorted(rows, reverse=True):
-            shapes = tuple((count, *shape[1:]) for shape in declared)
-            converted = self._source.get()
-            exact = replace(converted, model=converted.model.clone())
-            exact.reshape(exact.model, shapes)
-            found[shapes] = self._compiled(exact)
-        return found
-
     def _in_pieces(self, arrays: Sequence[NDArray[Any]], aliases: Sequence[str]) -> dict[str, NDArray[Any]]:
         """A request of some rows as runs of the numbers that were compiled for."""
         parts: list[dict[str, NDArray[Any]]] = []
@@ -184,20 +135,14 @@ class OpenVinoSignature:
                 anything = replace(converted, model=converted.model.clone())
                 try:
                     anything.reshape(anything.model, [[-1] * rank for rank in ranks])
-                    self._variants[ranks] = self._compiled(anything)
+                    program = compile_model(anything, self._config)
+                    self._variants[ranks] = Program(openvino(), program, anything.inputs, anything.outputs)
                 except (RuntimeError, NotConvertible) as error:
                     raise BadInput(f"The graph cannot take inputs of ranks {list(ranks)}: {reason(error)}") from error
             self._variants.move_to_end(ranks)
             if len(self._variants) > _MOST_VARIANTS:
                 self._variants.popitem(last=False)
             return self._variants[ranks]
-
-    def _compiled(self, converted: Converted) -> Program:
-        try:
-            compiled = core().compile_model(converted.model, "CPU", dict(self._config))
-        except RuntimeError as error:
-            raise NotConvertible(reason(error)) from error
-        return Program(openvino(), compiled, converted.inputs, converted.outputs)
 
     def _warm(self) -> None:
         """Zeros through every infer request; a graph that refuses zeros is none the worse."""
@@ -210,15 +155,6 @@ class OpenVinoSignature:
                 program.warm(arrays)
             except ServingError:
                 return
-
-
-def _converted_again(
-    folder: Path, tags: frozenset[str], stamp: tuple[int, ...], signature: Signature, read: Read
-) -> Converted:
-    bundle = saved_model.read(folder, tags)
-    if bundle.stamp != stamp:
-        raise Aborted(f"version {folder.name} was replaced on disk since it was loaded")
-    return read(bundle, signature)
 
 
 def _within_32_bits(alias: str, array: NDArray[Any]) -> None:

@@ -25,14 +25,19 @@ _TRIALS = ((1, (2, 3, 5, 7, 11)), (2, (13, 17, 19, 23, 29)), (7, (31, 37, 41, 43
 class Shapes:
     """Admits the shapes of a signature's inputs, in the signature's order."""
 
-    def __init__(self, source: Source) -> None:
-        """Try a few sizes; if all go through, most requests need no asking later."""
-        self.declared = source.get().declared()
+    def __init__(self, source: Source, settled: tuple[Shape | None, ...] | None = None) -> None:
+        """Try a few sizes; if all go through, most requests need no asking later.
+
+        Args:
+            source: the converted graph.
+            settled: what the signature states, where another process has tried it and all went through.
+        """
+        self.declared = source.get().declared() if settled is None else settled
         self._source = source
         self._trial: tuple[Converted, Any] | None = None
         self._lock = threading.Lock()
         self._admitted: OrderedDict[tuple[Shape, ...], None] = OrderedDict()
-        self.settled = self._try_sizes()
+        self.settled = settled is not None or self._try_sizes()
         """Whether requests of the stated form need no asking any more."""
         if self.settled:
             self._trial = None

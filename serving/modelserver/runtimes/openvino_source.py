@@ -10,8 +10,8 @@ from serving.modelserver.runtimes.openvino_conversion import Converted, NotConve
 class Source:
     """A converted signature that can be let go of and read again from the version's files."""
 
-    def __init__(self, converted: Converted, read_again: Callable[[], Converted]) -> None:
-        self._converted: Converted | None = converted
+    def __init__(self, converted: Converted | None, read_again: Callable[[], Converted]) -> None:
+        self._converted = converted
         self._read_again = read_again
         self._lock = threading.Lock()
 

@@ -16,7 +16,7 @@ from serving.card import CardError, ModelCard
 from serving.errors import BadInput, DataLoss, TooMuchToProcess, Unimplemented, UnsupportedKind
 from serving.modelserver.runtimes import choice
 from serving.modelserver.runtimes.host_side import MOST_PIXEL_BYTES
-from serving.modelserver.runtimes.on_openvino import MANY
+from serving.modelserver.runtimes.openvino_compiled import MANY
 from serving.modelserver.runtimes.protocol import RuntimeOptions
 from serving.preprocess import image, text
 from tests.modelserver.runtimes.conftest import Load, floats, strings

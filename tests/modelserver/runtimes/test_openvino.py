@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from serving.card import Dataset, ImageInput, ModelCard
 from serving.errors import BadInput, DataLoss, OutOfRange
-from serving.modelserver.runtimes import choice, on_openvino, saved_model
+from serving.modelserver.runtimes import choice, on_openvino, openvino_compiled, saved_model
 from serving.modelserver.runtimes.on_openvino import OpenVinoSignature
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible
+from serving.modelserver.runtimes.precision import settled_precision
 from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, TensorSpec
 from serving.modelserver.runtimes.saved_model import Bundle
 from serving.wire import dtypes
@@ -54,7 +55,7 @@ def sum_of(data_type: int) -> Bundle:
 
 def added(data_type: int) -> OpenVinoSignature:
     bundle = sum_of(data_type)
-    return OpenVinoSignature(bundle, bundle.signatures["serving_default"], F32)
+    return OpenVinoSignature(openvino_compiled.compiled(bundle, bundle.signatures["serving_default"], F32))
 
 
 @pytest.mark.parametrize("kind", ["int64", "uint32", "uint64"])
@@ -81,7 +82,7 @@ def test_what_changes_variables_is_left_alone(saved_models: Path, name: str) -> 
     bundle = saved_model.read(saved_models / "counter" / "1")
 
     with pytest.raises(NotConvertible, match="changes variables"):
-        OpenVinoSignature(bundle, bundle.signatures[name], F32)
+        openvino_compiled.compiled(bundle, bundle.signatures[name], F32)
 
 
 def test_an_unforeseen_shape_is_read_from_the_file_that_was_loaded(saved_models: Path, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_an_unforeseen_shape_is_read_from_the_file_that_was_loaded(saved_models:
 @pytest.fixture(scope="module")
 def dense(saved_models: Path) -> OpenVinoSignature:
     bundle = saved_model.read(saved_models / "dense" / "1")
-    return OpenVinoSignature(bundle, bundle.signatures["serving_default"], F32)
+    return OpenVinoSignature(openvino_compiled.compiled(bundle, bundle.signatures["serving_default"], F32))
 
 
 @settings(max_examples=60, deadline=None)
@@ -176,15 +177,15 @@ def test_bfloat16_is_for_cpus_that_have_it_and_cards_that_allow_it() -> None:
     allowing = dataclasses.replace(CARD, allowed_precisions=("f32", "bf16"))
     here = "bf16" if on_openvino.has_bfloat16() else "f32"
 
-    assert choice.settled_precision("auto", None) == "f32"
-    assert choice.settled_precision("auto", CARD) == "f32"
-    assert choice.settled_precision("auto", allowing) == here
-    assert choice.settled_precision("f32", allowing) == "f32"
-    assert choice.settled_precision("bf16", None) == here
+    assert settled_precision("auto", None) == "f32"
+    assert settled_precision("auto", CARD) == "f32"
+    assert settled_precision("auto", allowing) == here
+    assert settled_precision("f32", allowing) == "f32"
+    assert settled_precision("bf16", None) == here
 
 
 def test_a_card_is_never_overruled_about_its_precision(caplog: pytest.LogCaptureFixture) -> None:
-    assert choice.settled_precision("bf16", CARD) == "f32"
+    assert settled_precision("bf16", CARD) == "f32"
     assert "ships is served in f32 although bf16 was asked for" in caplog.text
 
 

@@ -17,7 +17,8 @@ from serving import repository
 from serving.card import Dataset, ImageInput, ModelCard
 from serving.errors import BadInput
 from serving.modelserver.runtimes import choice
-from serving.modelserver.runtimes.on_openvino import MANY, own_rows
+from serving.modelserver.runtimes.on_openvino import own_rows
+from serving.modelserver.runtimes.openvino_compiled import MANY
 from serving.modelserver.runtimes.protocol import LoadedModel, RuntimeOptions
 from training import quantized, saved_model_writer
 
