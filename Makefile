@@ -14,6 +14,7 @@ SAMPLES := shapes_cnn shapes_mobilenet sample_reviews
 SPACE := $(subst ,, )
 HOST ?= http://127.0.0.1:8080
 SHAPE ?= constant
+WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
 .PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps bench-peers bench-latency numbers profile load load-ui images images-test k8s-test
 
@@ -23,7 +24,7 @@ serve: $(VENV)/.serving samples
 install: $(VENV)/.everything
 
 test: $(VENV)/.everything
-	$(RUN) -m pytest $(TESTS)
+	$(RUN) -m pytest --numprocesses $(WORKERS) --dist loadfile $(TESTS)
 
 audit: $(VENV)/.everything
 	$(RUN) -m tests.audit
