@@ -22,9 +22,9 @@ RUN python -m venv --without-pip /opt/venv
 
 # Tests, headers and sources of packages are never run.
 FROM venv AS gateway-venv
-COPY requirements/gateway.txt requirements/store.txt ./
+COPY requirements/gateway.txt requirements/store.txt requirements/otel.txt ./
 RUN --mount=type=cache,target=/root/.cache/pip \
-    python -m pip --python /opt/venv/bin/python install --quiet -r gateway.txt -r store.txt \
+    python -m pip --python /opt/venv/bin/python install --quiet -r gateway.txt -r store.txt -r otel.txt \
  && find /opt/venv -depth \( -type d \( -name tests -o -name include \) -o -name '*.pyx' -o -name '*.pyi' \) -exec rm -rf {} +
 
 # OpenVINO computes on the CPU here, from SavedModels and its own format.

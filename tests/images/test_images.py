@@ -116,6 +116,7 @@ def test_the_gateway_image_asks_the_model_server_image_over_grpc(
     flags += [f"--port={grpc}", f"--rest_api_port={rest}", "--bind_address=127.0.0.1"]
     env = {"GATEWAY_HOST": "127.0.0.1", "GATEWAY_PORT": str(http), "GATEWAY_MODELS": "tiny_image"}
     env["GATEWAY_UPSTREAM"] = f"dns:///127.0.0.1:{grpc}"
+    env["GATEWAY_TRACE_ENDPOINT"] = f"http://127.0.0.1:{free_port()}/v1/traces"  # nobody there: must not matter
     mounts = [f"{models}:/models:ro"]
     with (
         engine.container(modelserver_image, *flags, mounts=mounts) as server,
