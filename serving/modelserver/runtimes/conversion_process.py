@@ -58,9 +58,9 @@ class _NoProcess(Exception):
 class VersionLoader:
     """Loads versions for a server: in place until it serves, in a process besides from then on."""
 
-    def __init__(self, options: RuntimeOptions) -> None:
-        """Args: options: for every version."""
-        self._options = options
+    def __init__(self, options: RuntimeOptions, worth_it_bytes: int = WORTH_IT_BYTES) -> None:
+        """Args: options: for every version; worth_it_bytes: smallest version for which a process is started."""
+        self._options, self._worth_it_bytes = options, worth_it_bytes
         self._lock = threading.Lock()
         self._running: set[subprocess.Popen[bytes]] = set()
         self._stopped = False
@@ -69,7 +69,7 @@ class VersionLoader:
 
     def load(self, folder: Path) -> LoadedModel:
         """As choice.load; also raises Unavailable once it is stopped."""
-        if self.serves and _size(folder) >= WORTH_IT_BYTES:
+        if self.serves and _size(folder) >= self._worth_it_bytes:
             try:
                 if (version := self._elsewhere(folder)) is not None:
                     return choice.served(version, self._options)
