@@ -92,10 +92,11 @@ def _compile(version: CompiledVersion, options: RuntimeOptions) -> None:
     forms = openvino_quantized.forms(bundle) if precision == "int8" else ()
     for name, signature in bundle.signatures.items():
         read = openvino_quantized.converted if name in forms else openvino_conversion.convert
-        rows = own_rows(graph.operations(bundle, signature), precision) if version.card is not None else ()
+        operations = graph.operations(bundle, signature)
+        rows = own_rows(operations, precision) if version.card is not None else ()
         try:
             version.compiled[name] = openvino_compiled.compiled(
-                bundle, signature, settings(options, precision), read, rows
+                bundle, signature, settings(options, precision, operations), read, rows
             )
         except NotConvertible as error:
             version.reasons[name] = f"OpenVINO cannot run it: {error}"

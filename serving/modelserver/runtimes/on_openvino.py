@@ -3,6 +3,7 @@
 `openvino_shapes.py` admits shapes, `openvino_program.py` holds what was compiled.
 """
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Collection, Sequence
@@ -22,6 +23,8 @@ from serving.modelserver.runtimes.protocol import RuntimeOptions, Tensors
 from serving.wire import dtypes
 
 _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative", "Conv3D"}
+_LONG = re.compile("Conv|MatMul|Einsum|While|RNN|LSTM|GRU|FFT|Resize|Pool")
+"""Operations that multiply much or loop have this in their names."""
 
 _MOST_VARIANTS = 4
 """Ranks other than the stated ones that are kept compiled."""
@@ -32,18 +35,24 @@ def has_bfloat16() -> bool:
     return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def settings(options: RuntimeOptions, precision: str) -> dict[str, Any]:
+def settings(options: RuntimeOptions, precision: str, operations: Collection[str] = _CONVOLUTIONS) -> dict[str, Any]:
     """How models are compiled: as many threads as cores, in at least two streams; all overridable.
 
     On two cores two streams of one thread took a fifth less CPU for a picture than one stream of two,
     since no thread waits for another. Threads are not pinned: several models and the server's own
     threads share the cores, and pinned ones queued up behind each other.
+
+    A graph that only looks up and adds is done before another thread has woken up, so it is computed in the
+    calling one: no streams, which OpenVINO takes for just that.
     """
     threads = options.threads or machine.cores()
+    streams = options.streams or min(threads, max(2, threads // 2))
+    if not (options.threads or options.streams or any(map(_LONG.search, operations))):
+        threads, streams = 1, 0
     return {
         "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32",  # int8 is in the model itself
         "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": options.streams or min(threads, max(2, threads // 2)),
+        "NUM_STREAMS": streams,
         "ENABLE_CPU_PINNING": False,
     }
 

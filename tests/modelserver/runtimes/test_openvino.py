@@ -164,6 +164,25 @@ def test_streams_follow_the_threads_unless_given(threads: int, streams: int, exp
     assert (made["INFERENCE_NUM_THREADS"], made["NUM_STREAMS"]) == (threads, expected)
 
 
+@pytest.mark.parametrize(
+    ("operations", "options", "in_the_calling_thread"),
+    [
+        ({"GatherV2", "Mul", "Sum", "Softmax"}, RuntimeOptions(), True),
+        ({"GatherV2", "MatMul", "Softmax"}, RuntimeOptions(), False),
+        ({"Conv2D", "Mean"}, RuntimeOptions(), False),
+        ({"StatelessWhile"}, RuntimeOptions(), False),
+        ({"GatherV2", "Sum"}, RuntimeOptions(streams=1), False),
+        ({"GatherV2", "Sum"}, RuntimeOptions(threads=2), False),
+    ],
+)
+def test_a_graph_that_only_looks_up_and_adds_is_computed_in_the_calling_thread(
+    operations: set[str], options: RuntimeOptions, in_the_calling_thread: bool
+) -> None:
+    made = on_openvino.settings(options, "f32", operations)
+
+    assert (made["NUM_STREAMS"] == 0) is in_the_calling_thread
+
+
 def test_as_many_calls_run_at_once_as_there_are_streams(saved_models: Path) -> None:
     one = choice.load(saved_models / "dense" / "1", RuntimeOptions(runtime="openvino", threads=2, streams=1))
     two = choice.load(saved_models / "dense" / "1", RuntimeOptions(runtime="openvino", threads=2, streams=2))
