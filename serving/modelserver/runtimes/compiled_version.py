@@ -72,18 +72,19 @@ def read(folder: Path, options: RuntimeOptions) -> CompiledVersion:
     if card is not None:
         repository.verify(folder, card)
         _hold_labels(card, bundle.signatures)
-    changes = any(graph.writes_state(graph.operations(bundle, one)) for one in bundle.signatures.values())
+    operations = {name: graph.operations(bundle, one) for name, one in bundle.signatures.items()}
+    changes = any(map(graph.writes_state, operations.values()))
     version = CompiledVersion(bundle, card, changes, "f32", {}, {})
     if why_none := _without_openvino(options, changes):
         version.reasons = dict.fromkeys(bundle.signatures, why_none)
     else:
         version.precision = settled_precision(options.precision, card, imitate=options.imitate)
-        _compile(version, options)
+        _compile(version, operations, options)
     return version
 
 
-def _compile(version: CompiledVersion, options: RuntimeOptions) -> None:
-    """Compile every signature that converts, and remember why the others do not.
+def _compile(version: CompiledVersion, operations: Mapping[str, set[str]], options: RuntimeOptions) -> None:
+    """Compile every signature that converts, and remember why the others do not; `operations` are those of each.
 
     Whoever wrote a card has compared the answers to batches with Keras': of such a version it is known
     that the rows of a request may be computed apart.
@@ -92,11 +93,11 @@ def _compile(version: CompiledVersion, options: RuntimeOptions) -> None:
     forms = openvino_quantized.forms(bundle) if precision == "int8" else ()
     for name, signature in bundle.signatures.items():
         read = openvino_quantized.converted if name in forms else openvino_conversion.convert
-        operations = graph.operations(bundle, signature)
-        rows = own_rows(operations, precision) if version.card is not None else ()
+        needed = operations[name]
+        rows = own_rows(needed, precision) if version.card is not None else ()
         try:
             version.compiled[name] = openvino_compiled.compiled(
-                bundle, signature, settings(options, precision, operations), read, rows
+                bundle, signature, settings(options, precision, needed), read, rows
             )
         except NotConvertible as error:
             version.reasons[name] = f"OpenVINO cannot run it: {error}"

@@ -120,13 +120,17 @@ class VersionLoader:
 
 
 def _started() -> subprocess.Popen[bytes]:
-    """Not in the terminal's group of processes, whose Ctrl-C is meant for the server; it ends when its stdin does."""
+    """One that hears no Ctrl-C, which is meant for the server, and that ends when its stdin does.
+
+    It stays in the server's session: where the kernel shares cores among sessions (autogroup), low priority would
+    mean nothing in one of its own.
+    """
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-c", _BEGIN, str(_ROOT)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,
+            process_group=0,
         )
     except OSError as error:
         raise _NoProcess(f"no process can be started: {error}") from error
