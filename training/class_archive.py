@@ -30,8 +30,6 @@ class ClassArchive:
     path: Path
     dataset: str
     sha256: str = ""
-    validation_share: float = 0.1
-    """Of every class of train/."""
 
     @property
     def kind(self) -> SourceKind:
@@ -47,12 +45,12 @@ class ClassArchive:
         return found
 
     def identity(self) -> str:
-        """SHA-256 of the file, and the share of the validation split where it is not the usual tenth.
+        """SHA-256 of the file.
 
         Raises:
             DataLoss: it is not the one that was given.
         """
-        return self._checksum if self.validation_share == 0.1 else f"{self._checksum} {self.validation_share}"
+        return self._checksum
 
     def read(self) -> RawData:
         """Read every labelled file into memory (IMDB: 65 MB) and split."""
@@ -62,7 +60,7 @@ class ClassArchive:
         for split, found in splits.items():
             if not found:
                 raise BadInput(f"{self.path} holds no {split}/<class>/<file>: it is not laid out as IMDB's archive is")
-        return split_train_test(splits["train"], splits["test"], self._checksum, self.validation_share)
+        return split_train_test(splits["train"], splits["test"], self.identity())
 
     def _members(self) -> Iterator[tuple[str, RawExample]]:
         try:

@@ -78,7 +78,7 @@ def _directory(spec: SourceSpec, choice: SourceChoice) -> Source:
 def _archive(spec: SourceSpec, choice: SourceChoice) -> Source:
     if choice.data_dir is None:
         raise BadInput("--source archive needs --data-dir, the tar.gz or the folder that holds it")
-    return ClassArchive(find_archive(choice.data_dir), spec.dataset, choice.sha256, spec.validation_share)
+    return ClassArchive(find_archive(choice.data_dir), spec.dataset, choice.sha256)
 
 
 def _arrays(spec: SourceSpec, choice: SourceChoice) -> Source:

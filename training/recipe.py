@@ -34,8 +34,6 @@ class SourceSpec:
     """Of sets that number their classes: the labels, in the order of the numbers."""
     tfds_splits: tuple[str, str, str] = ("train[:80%]", "train[80%:90%]", "train[90%:]")
     """Training, validation and test split, in TensorFlow Datasets' own notation."""
-    validation_share: float = 0.1
-    """Of an archive's training part, so much is kept out to choose and calibrate by."""
 
 
 @dataclass(frozen=True, slots=True)

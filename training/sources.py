@@ -98,12 +98,10 @@ def carve(examples: Iterable[RawExample], share: float) -> tuple[list[RawExample
     return rest, taken
 
 
-def split_train_test(
-    train: Sequence[RawExample], test: Sequence[RawExample], sha256: str, validation_share: float = 0.1
-) -> RawData:
-    """Keep a given test split, carve a tenth, or another share, of the training examples out for validation."""
+def split_train_test(train: Sequence[RawExample], test: Sequence[RawExample], sha256: str) -> RawData:
+    """Keep a given test split, carve a tenth of the training examples out for validation."""
     _same_labels(train, test)
-    rest, validation = carve(train, validation_share)
+    rest, validation = carve(train, 0.1)
     return RawData(_labels(train), rest, validation, list(test), sha256)
 
 

@@ -119,17 +119,6 @@ def test_an_archive_in_imdbs_layout_gives_its_labelled_reviews(review_archive: P
     assert all(one.read() for one in data.test)
 
 
-def test_an_archive_keeps_as_much_for_validation_as_is_asked_and_the_same_test_split(review_archive: Path) -> None:
-    usual, more = ClassArchive(review_archive, "imdb"), ClassArchive(review_archive, "imdb", validation_share=0.3)
-
-    data = more.read()
-
-    assert (len(data.train), len(data.validation)) == (42, 18)
-    assert [one.name for one in data.test] == [one.name for one in usual.read().test]
-    assert data.sha256 == usual.read().sha256  # versions of either are held against each other
-    assert more.identity() != usual.identity()  # and neither takes what was prepared for the other
-
-
 def test_the_folder_that_holds_an_archive_is_as_good_as_the_archive(review_archive: Path) -> None:
     assert find_archive(review_archive.parent) == find_archive(review_archive)
 

@@ -9,13 +9,8 @@ RECIPE = Recipe(
     summary="film reviews, positive or negative; hashed word 1-3-grams weighted by Naive Bayes",
     task="text_classification",
     input=TextInput(bits=24, orders=3, unique=True),
-    # A thousand reviews settle the temperature and the epochs; a million weights gain by every other one.
     source=SourceSpec(
-        kind="archive",
-        dataset="imdb",
-        tfds_name="imdb_reviews",
-        tfds_splits=("train[:96%]", "train[96%:]", "test"),
-        validation_share=0.04,
+        kind="archive", dataset="imdb", tfds_name="imdb_reviews", tfds_splits=("train[:90%]", "train[90%:]", "test")
     ),
     labels=("neg", "pos"),
     build=ngram_network.build,
