@@ -88,7 +88,7 @@ def main(
 
 def usual() -> dict[str, int | float]:
     """Settings of the gateway that fit models on its own cores: it pays to keep each core busy, and no more."""
-    return {"min_in_flight": cores(), "calm_latency_s": CALM_LATENCY_S}
+    return {"min_in_flight": cores(), "work_threads": 2 * cores(), "calm_latency_s": CALM_LATENCY_S}
 
 
 def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: str, started: float) -> int:

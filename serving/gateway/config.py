@@ -72,6 +72,8 @@ class GatewayConfig:
     """Most requests worked on at once; the limit in use adapts below it."""
     min_in_flight: int = 1
     """The limit in use never goes below it; `python -m serving`, where the models run here too: one a core."""
+    work_threads: int = 0
+    """Threads that those requests share; 0: one each. `python -m serving`: two a core, more only wake each other."""
     max_waiting: int = 64
     """Most requests that wait for a turn; how long they may adapts below it."""
     calm_latency_s: float = 0.06
@@ -113,6 +115,7 @@ class GatewayConfig:
         for name in ("max_body_bytes", "max_header_bytes", "max_buffered_bytes", "max_connections", "max_items"):
             _at_least(name, getattr(self, name), 1)
         _at_least("min_in_flight", self.min_in_flight, 1)
+        _at_least("work_threads", self.work_threads, 0)
         _at_least("max_in_flight", self.max_in_flight, 1)
         for name in ("max_waiting", "drain_delay_s", "grace_s", "stuck_exit_s", "calm_latency_s"):
             _at_least(name, getattr(self, name), 0)

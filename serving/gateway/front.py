@@ -165,7 +165,7 @@ class Front:
         if not lane.enter():
             raise Overloaded("too many requests of this kind at once; try again after Retry-After")
         try:
-            return await asyncio.get_running_loop().run_in_executor(lane.pool, _call, self._app, environ)
+            return await asyncio.get_running_loop().run_in_executor(lane.pool, _call, self._app, environ, monotonic())
         except asyncio.CancelledError:
             self.abandoned += 1
             raise
@@ -261,9 +261,10 @@ def _environ(scope: Scope, header: dict[str, str], body: bytes, exchange: Exchan
     }
 
 
-def _call(app: WsgiApp, environ: dict[str, Any]) -> Reply:
-    """Run the WSGI app in this thread, to the last byte."""
+def _call(app: WsgiApp, environ: dict[str, Any], handed_over: float) -> Reply:
+    """Run the WSGI app in this thread, to the last byte; what it waited for the thread counts as queueing."""
     head: list[Any] = []
+    environ[ENVIRON_KEY].queue_s += monotonic() - handed_over
 
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
         head[:] = status, headers

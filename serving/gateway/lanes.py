@@ -1,7 +1,9 @@
 """Lanes: which requests share threads, and how many may.
 
-`front.py` sends every request down one lane. Classifying has more threads than `admission.py` ever
-lets in, so whoever is admitted starts at once; the others are small, bounded, and apart from it.
+`front.py` sends every request down one lane. Where models answer elsewhere, classifying has more threads than
+`admission.py` ever lets in, so whoever is admitted starts at once. Where they run on these cores, a few threads
+take what was let in one after the other: a thread that finds its next work waiting need not be woken for it.
+The other lanes are small, bounded, and apart from it.
 """
 
 import threading
@@ -54,8 +56,10 @@ class Lane:
 class Lanes:
     """All lanes of one gateway."""
 
-    def __init__(self, max_in_flight: int) -> None:
-        self.work = Lane("work", max_in_flight + 2, max_in_flight + 2, admitted=True)
+    def __init__(self, max_in_flight: int, work_threads: int = 0) -> None:
+        """Args: work_threads: for whoever is admitted; 0: as many as may be."""
+        most = max_in_flight + 2
+        self.work = Lane("work", min(work_threads or most, most), most, admitted=True)
         self.tell = Lane("tell", 4, 64)
         self.show = Lane("show", 2, 64, guarded=False)
         self.operate = Lane("operate", 2, 32, guarded=False)

@@ -47,7 +47,7 @@ class Gateway:
         self.services = build(config, upstream)
         self._socket = _bound(config)
         self.host, self.port = self._socket.getsockname()[:2]
-        self._lanes = Lanes(config.max_in_flight)
+        self._lanes = Lanes(config.max_in_flight, config.work_threads)
         limit = AdaptiveLimit(config.max_in_flight, config.calm_latency_s, least=config.min_in_flight)
         self._admission = Admission(limit, config.max_waiting)
         self._log = AccessLog() if config.access_log else None

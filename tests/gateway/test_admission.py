@@ -1,6 +1,7 @@
 """More work than can be done: the queue is bounded, refusals are prompt and helpful, and it recovers."""
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
@@ -133,6 +134,24 @@ def test_with_the_back_end_jammed_the_rest_is_refused_and_health_and_metrics_ans
     assert {answer.status for answer in answers} == {200, 503}
     assert sum(answer.status == 200 for answer in answers) <= 4
     assert all("retry-after" in answer.headers for answer in answers if answer.status == 503)
+
+
+def test_a_few_threads_answer_everyone_who_is_let_in_and_health_answers_beside_them(serve: Serve) -> None:
+    upstream = Classifiers(COLORS)
+    before = set(threading.enumerate())
+    caller = serve(upstream, work_threads=1)
+    workers = [one.name for one in set(threading.enumerate()) - before if one.name.startswith("gateway-work")]
+    gate = Gate()
+    upstream.before_answer = gate
+    with ThreadPoolExecutor(3) as callers:
+        asked = [callers.submit(caller.classify, RED) for _ in range(3)]
+        until(lambda: b"gateway_in_flight 3.0" in caller.ask("/metrics").body)
+        assert caller.ask("/livez").status == 200
+        gate.open.set()
+        answers = [future.result() for future in asked]
+
+    assert len(workers) == 1
+    assert [answer.status for answer in answers] == [200, 200, 200]
 
 
 def test_a_caller_that_leaves_the_queue_takes_its_work_along(jammed: tuple[Caller, Gate]) -> None:

@@ -31,6 +31,7 @@ def test_what_is_given_wins_over_the_environment() -> None:
         ({"default_timeout_s": float("nan")}, "default_timeout_s"),
         ({"max_body_bytes": 0}, "max_body_bytes"),
         ({"max_in_flight": 0}, "max_in_flight"),
+        ({"work_threads": -1}, "work_threads"),
         ({"tls_key": Path(__file__)}, "tls_certificate"),
         ({"api_keys": Path("nowhere")}, "nowhere"),
     ],
