@@ -24,6 +24,7 @@ from serving.modelserver.runtimes.machine import cores
 from serving.modelserver.runtimes.protocol import Precision, RuntimeOptions
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
+from serving.placement import keep_together
 from serving.signals import Signals
 
 log = logging.getLogger("serving")
@@ -103,6 +104,7 @@ def serve(config: ServerConfig, gateway_config: GatewayConfig, example_photo: st
         def announce() -> None:
             gc.collect()
             gc.freeze()  # what was loaded at start stays: collections need not walk it at every request
+            keep_together()
             for line in welcome(upstream, server, gateway, example_photo):
                 click.echo(line)
             click.echo(f"Ready after {time.monotonic() - started:.1f} s. Ctrl-C stops it.")

@@ -16,6 +16,7 @@ from serving.gateway.config import GatewayConfig, meanings, parse
 from serving.gateway.remote import RemoteUpstream
 from serving.gateway.server import Gateway
 from serving.memory import share_arenas
+from serving.placement import keep_together
 
 
 def _options(command: Any) -> Any:
@@ -52,8 +53,13 @@ def serve(config: GatewayConfig) -> int:
         "gateway_upstream_circuit_open", "1 while the model server is not asked.", lambda: breaker.state() != "closed"
     )
     watch("gateway_upstream_retries", "Calls made a second time.", lambda: budget.spent, grows=True)
+
+    def announce() -> None:
+        keep_together(-1)
+        print(f"gateway on {gateway.url}, model server {config.upstream}", file=sys.stderr)
+
     try:
-        return gateway.run(lambda: print(f"gateway on {gateway.url}, model server {config.upstream}", file=sys.stderr))
+        return gateway.run(announce)
     finally:
         upstream.close()
 

@@ -14,6 +14,7 @@ from serving.modelserver.flag_effects import config_of
 from serving.modelserver.flag_table import Flags
 from serving.modelserver.oip_calls import server_version
 from serving.modelserver.server import ModelServer, StartFailed
+from serving.placement import keep_together
 from serving.signals import Signals
 
 log = logging.getLogger("serving.modelserver")
@@ -76,6 +77,7 @@ def serve(flags: Flags) -> int:
         return 1
     gc.collect()
     gc.freeze()  # what is there now stays: no need to look through it again while answering
+    keep_together()
     return ending.wait()
 
 

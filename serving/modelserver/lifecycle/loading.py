@@ -15,6 +15,7 @@ from serving.modelserver.lifecycle.settings import LifecycleOptions
 from serving.modelserver.lifecycle.versions import Batcher, ServedVersion, Version
 from serving.modelserver.lifecycle.warmup import warm_up
 from serving.modelserver.runtimes.protocol import LoadedModel
+from serving.placement import spread_out
 
 Load = Callable[[Path], LoadedModel]
 
@@ -44,7 +45,8 @@ class Loader:
         """
         metrics, started, status = self._options.metrics, time.perf_counter(), Code.INTERNAL
         try:
-            served = self._build(name, version, replaces)
+            with spread_out():  # whatever threads a runtime computes with are made here
+                served = self._build(name, version, replaces)
             status = Code.OK
         except ServingError as error:
             status = error.code

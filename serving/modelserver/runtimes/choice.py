@@ -29,6 +29,7 @@ from serving.modelserver.runtimes.protocol import (
     Tensors,
 )
 from serving.modelserver.runtimes.saved_model import Bundle
+from serving.placement import spread_out
 
 INSTALL = "TensorFlow is not installed here; install it with: pip install -r requirements/training.txt"
 
@@ -143,7 +144,8 @@ class _LaterTensorFlow:
     def session(self) -> TensorFlowSession:
         with self._lock:
             if self._session is None:
-                self._session = TensorFlowSession(self._folder, self._signatures, self._options)
+                with spread_out():
+                    self._session = TensorFlowSession(self._folder, self._signatures, self._options)
             return self._session
 
     def close(self) -> None:

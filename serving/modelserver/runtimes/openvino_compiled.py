@@ -18,6 +18,7 @@ from serving.modelserver.runtimes.openvino_shapes import Shape, Shapes
 from serving.modelserver.runtimes.openvino_source import Source
 from serving.modelserver.runtimes.protocol import Signature
 from serving.modelserver.runtimes.saved_model import Bundle
+from serving.placement import spread_out
 
 Read = Callable[[Bundle, Signature], Converted]
 """From a signature to the OpenVINO model that computes it."""
@@ -111,7 +112,8 @@ def compiled(
 def compile_model(converted: Converted, config: Config) -> Any:
     """An OpenVINO CompiledModel; raises NotConvertible where the CPU has no such operation."""
     try:
-        return core().compile_model(converted.model, "CPU", dict(config))
+        with spread_out():
+            return core().compile_model(converted.model, "CPU", dict(config))
     except RuntimeError as error:
         raise NotConvertible(reason(error)) from error
 
