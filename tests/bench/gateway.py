@@ -26,7 +26,7 @@ from tests.bench.loops import Loop
 from tests.bench.models import PLAIN_READY, made, newest
 from tests.bench.rounds import Check, Measure, Rounds, alternate, machine, save, verdicts
 from tests.bench.servers import gateway, modelserver
-from tests.processes import following, slipway
+from tests.processes import exit_when_told, following, slipway
 
 LOOP, LOOP_BOTH, GATEWAY, PLAIN = "loop, 1 thread", "loop, 2 threads", "gateway, photos", "Flask + TensorFlow, photos"
 REVIEWS, REVIEWS_32 = "gateway, 1 review a request", "gateway, 32 reviews a request"
@@ -53,6 +53,7 @@ def main(
     out: Path,
 ) -> None:
     """Measure, print the tables, keep the raw figures."""
+    exit_when_told()
     console = Console(width=150)
     models = made(out / "models")
     files, texts = bodies.photos(photos), bodies.reviews(reviews)

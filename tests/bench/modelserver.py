@@ -24,6 +24,7 @@ from tests.bench.loops import Loop
 from tests.bench.models import CLASSIFIERS, INT8, SIDE, made, newest
 from tests.bench.rounds import Check, Measure, Rounds, alternate, machine, save, verdicts
 from tests.bench.servers import Server, modelserver
+from tests.processes import exit_when_told
 
 BATCHES = (1, 8, 32, 64)
 MODEL = "pictures"
@@ -44,6 +45,7 @@ def main(
     models: Path | None, rounds: int, seconds: float, connections: int, starts: int, tensorflow: bool, out: Path
 ) -> None:
     """Measure, print the tables, keep the raw figures."""
+    exit_when_told()
     console = Console(width=150)
     own = made(out / "models")
     with measures(own, seconds, connections, BATCHES if tensorflow else ()) as found:

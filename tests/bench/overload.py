@@ -31,7 +31,7 @@ from tests.bench.fixed_server import MODEL, READY
 from tests.bench.load import closed_loop
 from tests.bench.rounds import Check, machine, save, verdicts
 from tests.bench.strangers import Seen, Strangers
-from tests.processes import following, free_port, resident_bytes
+from tests.processes import exit_when_told, following, free_port, resident_bytes
 
 PATH = f"/v1/models/{MODEL}/classify"
 CALM = 0.2
@@ -160,6 +160,7 @@ def checks(
 @click.option("--out", default="build/bench", show_default=True, type=click.Path(path_type=Path), help="Raw figures.")
 def main(seconds: float, calm_seconds: float, takes: float, out: Path) -> None:
     """Measure, print the table, keep the raw figures."""
+    exit_when_told()
     console = Console(width=120)
     command = [sys.executable, "-m", "tests.bench.fixed_server", str(takes)]
     with following(command, READY) as (_, said), gateway(f"dns:///{said[-1].removeprefix(READY)}") as (pid, at, lines):

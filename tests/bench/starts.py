@@ -34,7 +34,7 @@ from tests.bench import bodies
 from tests.bench.asks import GrpcAsk, HttpAsk, rest_bodies
 from tests.bench.models import SIDE, made
 from tests.bench.rounds import machine, save
-from tests.processes import CHECKOUT, free_port
+from tests.processes import CHECKOUT, exit_when_told, free_port
 
 Ending = Literal["idle", "busy", "early"]
 ENDINGS: tuple[Ending, ...] = ("idle", "busy", "early")
@@ -84,6 +84,7 @@ class Start:
 @click.option("--out", default="build/bench", show_default=True, type=click.Path(path_type=Path), help="Raw figures.")
 def main(starts: int, what: str, callers: int, busy: int, seed: int, models: Path | None, out: Path) -> None:
     """Start, ask, end; print the counts; fail if any server did not do its part."""
+    exit_when_told()
     folder = (models or made(out / "models")).absolute()
     chance, photos, done = random.Random(seed), bodies.photos(None), list[Start]()
     with busy_cores(busy), Progress(console=Console(stderr=True)) as progress, tempfile.TemporaryDirectory() as logs:

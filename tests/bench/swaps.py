@@ -33,6 +33,7 @@ from tests.bench.load import Answered, Paced, closed_loop
 from tests.bench.models import SIDE, made, newest
 from tests.bench.rounds import Check, machine, save, verdicts
 from tests.bench.servers import Server, modelserver
+from tests.processes import exit_when_told
 
 MODEL = "pictures"
 LOWER_PRIORITY = 10
@@ -61,6 +62,7 @@ class Swap:
 @click.option("--out", default="build/bench", show_default=True, type=click.Path(path_type=Path), help="Raw figures.")
 def main(swaps: int, seconds: float, share: float, connections: int, out: Path) -> None:
     """Measure, print the tables, keep the raw figures."""
+    exit_when_told()
     console = Console(width=150)
     plain = newest(made(out / "models"), MODEL)
     with tempfile.TemporaryDirectory(dir=out) as folder:
