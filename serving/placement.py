@@ -44,14 +44,16 @@ def spread_out() -> Iterator[None]:
     with _lock:
         outermost = this not in _spread
         _spread.add(this)
-    _move(this, ALLOWED)
+        if _home != ALLOWED:
+            _move(this, ALLOWED)
     try:
         yield
     finally:
         if outermost:
             with _lock:
                 _spread.discard(this)
-                _move(this, _home)
+                if _home != ALLOWED:
+                    _move(this, _home)
 
 
 def _move(thread: int, cores: frozenset[int]) -> None:
