@@ -2,8 +2,8 @@
 
 One thread at a time runs Python. On two cores the interpreter goes back and forth between them, and each time
 a sleeping core has to be woken: a call that computes nothing took 1.30 ms of CPU so and 0.76 on one core
-(docs/performance.md). So on exactly two cores all of Python's threads keep to one, and the threads of
-OpenVINO, TensorFlow and gRPC have both. With more cores nothing happens here: there, decoding has to spread.
+(docs/performance.md). So on exactly two cores all of Python's threads keep to one, and what OpenVINO and
+TensorFlow compute with has both. With more cores nothing happens here: there, decoding has to spread.
 """
 
 import contextlib

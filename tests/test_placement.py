@@ -65,6 +65,35 @@ def test_with_another_number_of_cores_nothing_changes(cores: list[int]) -> None:
     assert told(cores) == [cores] * 5
 
 
+LOADS_LATER = """
+import os, sys, threading
+from pathlib import Path
+os.sched_setaffinity(0, {int(core) for core in sys.argv[1].split(",")})
+from serving.modelserver.lifecycle.loading import Loader
+from serving.modelserver.lifecycle.settings import LifecycleOptions
+from serving.modelserver.lifecycle.versions import Version
+from serving.modelserver.runtimes.choice import load
+from serving.placement import keep_together
+
+keep_together()
+Loader(load, LifecycleOptions()).load("convolutions", Version(1, Path(sys.argv[2])), replaces=False)
+computing = set(map(int, os.listdir("/proc/self/task"))) - {thread.native_id for thread in threading.enumerate()}
+print(*sorted({len(os.sched_getaffinity(thread)) for thread in computing}))
+print(len(os.sched_getaffinity(0)))
+"""
+
+
+@needs_two
+def test_what_a_version_computes_with_has_both_cores_when_it_comes_later_too(saved_models: Path) -> None:
+    folder = next((saved_models / "convolutions").iterdir())
+    command = [sys.executable, "-c", LOADS_LATER, ",".join(map(str, CORES[:2])), str(folder)]
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=True)
+
+    computing, loading = done.stdout.splitlines()
+    assert computing == "2"
+    assert loading == "1"
+
+
 @needs_two
 def test_a_server_answers_on_one_core_and_computes_on_two(saved_models: Path) -> None:
     command = ["taskset", "--cpu-list", f"{CORES[0]},{CORES[1]}", sys.executable, "-m", "serving.modelserver"]
