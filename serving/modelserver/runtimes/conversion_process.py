@@ -28,7 +28,7 @@ WORTH_IT_BYTES = 256 * 1024
 """Of a version without what lies in assets.extra. Smaller ones are loaded within milliseconds, a process starts in
 half a second of CPU."""
 LONGEST_S = 300.0
-"""Then the version is loaded in place. On a machine without an idle core a process of the lowest priority gets
+"""Then the version is loaded in place. On a machine without an idle core a process of the idle class gets less than
 a hundredth of one."""
 _ROOT = Path(__file__).parents[3]
 _BEGIN = """\
