@@ -118,7 +118,7 @@ def test_a_tree_counts_children_whoever_their_parent_is_now() -> None:
     )
     tree = Tree()
     with silent([sys.executable, "-c", f"{orphan}; import time; time.sleep(60)"], tree.environment):
-        give_up = time.monotonic() + 30
+        give_up = time.monotonic() + 60
         while (len(tree.pids()) < 2 or tree.cpu_s() < 0.1) and time.monotonic() < give_up:
             time.sleep(0.05)
         hashlib.pbkdf2_hmac("sha256", b"not", b"counted", 100_000)
@@ -126,6 +126,8 @@ def test_a_tree_counts_children_whoever_their_parent_is_now() -> None:
         assert len(tree.pids()) >= 2
         assert tree.cpu_s() > 0.1
         assert tree.peak_mb() > 5
+    while tree.pids() and time.monotonic() < give_up:  # who lost its parent is buried by another, a little later
+        time.sleep(0.05)
     assert tree.pids() == []
 
 

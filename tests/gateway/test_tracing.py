@@ -57,6 +57,15 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_behind() -> Iterator[None]:
+    """Wait for what the SDK still tries after its gateway was stopped: the next test has this process to itself."""
+    before = set(threading.enumerate())
+    yield
+    for thread in set(threading.enumerate()) - before:
+        thread.join(30)
+
+
 def sent(
     endpoint: str, *asked: dict[str, str], body: bytes = RED, before_answer: Callable[[], None] = lambda: None
 ) -> list[Any]:
