@@ -6,20 +6,19 @@ except admission. Failures become answers here and nowhere else.
 """
 
 import logging
-from collections.abc import Callable
-from typing import Any
 
-from flask import Flask, Response, after_this_request, request
+from flask import Flask, Request, Response, after_this_request, request
 from werkzeug.exceptions import HTTPException
 
 from serving.errors import BadInput, NoCard, NotFound, ServingError, UnsupportedKind
 from serving.gateway import passage, problems
+from serving.gateway.application import Application, Whole
 from serving.gateway.config import GatewayConfig
 from serving.gateway.exchange import ENVIRON_KEY, TRACEPARENT, Exchange, deadline_of, identify
 from serving.gateway.lanes import GUARDED
 from serving.gateway.problems import BadItem, Reply
 from serving.gateway.routes import api
-from serving.gateway.services import Services, attach, build, exchange, services
+from serving.gateway.services import Services, attach, build, exchange, itself, services
 from serving.gateway.site import site
 from serving.gateway.upkeep import upkeep
 from serving.gateway.upstream import Upstream
@@ -37,17 +36,9 @@ ROUTES = {
 """Endpoint to the route's name in metrics and logs; the others are pages."""
 
 
-class Application(Flask):
-    """Flask, told once that nothing here is async instead of finding it out for every function of every request."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as it is."""
-        return func
-
-
 def create_app(config: GatewayConfig, upstream: Upstream, ready_made: Services | None = None) -> Flask:
     """The application; `ready_made` services are shared with whoever made them."""
-    app = Application("serving.gateway", static_folder=None)
+    app = Application("serving.gateway")
     attach(app, ready_made or build(config, upstream))
     app.config["MAX_CONTENT_LENGTH"] = config.max_body_bytes
     app.url_map.strict_slashes = False
@@ -66,24 +57,25 @@ def create_app(config: GatewayConfig, upstream: Upstream, ready_made: Services |
 
 def _begin() -> Response | None:
     """Make sure that there is an Exchange, a known caller and a deadline; answer what is not our own."""
-    current = request.environ.get(ENVIRON_KEY)
+    asked = itself(request)
+    current = asked.environ.get(ENVIRON_KEY)
     if current is None:
-        current = request.environ[ENVIRON_KEY] = Exchange()
+        current = asked.environ[ENVIRON_KEY] = Exchange()
         after_this_request(_acting_afterwards)
-        header = {name.lower(): value for name, value in request.headers.items()}
+        header = {name.lower(): value for name, value in asked.headers.items()}
         identify(current, header)
         config = services().config
         current.deadline = deadline_of(header, current.arrived, config.default_timeout_s, config.max_timeout_s)
-    if request.endpoint is not None:
-        current.route = ROUTES.get(request.endpoint, "page")
+    if asked.url_rule is not None:
+        current.route = ROUTES.get(asked.url_rule.endpoint, "page")
     TRACEPARENT.set(current.traceparent)
-    through = passage.passage(passage.raw_target(request.environ).partition("?")[0])
+    through = passage.passage(passage.raw_target(asked.environ).partition("?")[0])
     if through is not None:
         current.route = "rest"
-        _authorize(current, through.model)
-        return _answer(passage.hand_on(services().upstream.rest, request.environ, through, current))
-    if request.path.startswith(GUARDED):
-        _authorize(current, (request.view_args or {}).get("model", ""))
+        _authorize(asked, current, through.model)
+        return _answer(passage.hand_on(services().upstream.rest, asked.environ, through, current))
+    if asked.path.startswith(GUARDED):
+        _authorize(asked, current, (asked.view_args or {}).get("model", ""))
     return None
 
 
@@ -93,13 +85,12 @@ def _acting_afterwards(response: Response) -> Response:
     return response
 
 
-def _authorize(current: Exchange, model: str) -> None:
-    keys = services().keys
+def _authorize(asked: Request, current: Exchange, model: str) -> None:
     if not current.authorized:
-        current.key = keys.check(request.headers.get("authorization"))
+        current.key = services().keys.check(asked.headers.get("authorization"))
         current.authorized = True
     if current.key and model:
-        keys.permit(current.key, model)
+        services().keys.permit(current.key, model)
 
 
 def _end(response: Response) -> Response:
@@ -110,7 +101,7 @@ def _end(response: Response) -> Response:
 
 def _answer(reply: Reply) -> Response:
     headers = [(name.decode(), value.decode("latin-1")) for name, value in reply.headers]
-    return Response(reply.body, reply.status, headers)
+    return Whole(reply.body, reply.status, headers)
 
 
 def _serving_error(error: ServingError, index: int | None = None) -> Response:

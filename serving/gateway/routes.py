@@ -6,17 +6,18 @@ Opening bodies is `bodies.py`'s, the journey to the model `classify.py`'s, failu
 from functools import partial
 
 import orjson
-from flask import Blueprint, Response, request
+from flask import Blueprint, Request, Response, request
 
 from serving.card import ModelCard
 from serving.errors import BadInput, Code, NoCard, NotFound
 from serving.gateway import documents, problems
 from serving.gateway.access_log import ms
+from serving.gateway.application import Whole
 from serving.gateway.bodies import Body, read_body
 from serving.gateway.classify import Answer, Question, classify, predictions
-from serving.gateway.exchange import BODY_KEY, Exchange
+from serving.gateway.exchange import BODY_KEY, ENVIRON_KEY, Exchange
 from serving.gateway.sampling import Sample
-from serving.gateway.services import exchange, services
+from serving.gateway.services import exchange, itself, services
 from serving.gateway.upstream import ModelStatus, VersionState
 
 api = Blueprint("api", __name__, url_prefix="/v1/models")
@@ -28,10 +29,10 @@ CODES = {code.value: code.name for code in Code}
 @api.post("/<model>/classify")
 def classify_items(model: str) -> Response:
     """Name what is in each picture, or what each text says: the best labels with their probabilities."""
-    own = services()
-    current = exchange()
-    asked = own.routing.routed(question(model), current)
-    answer = classify(asked, _read_body, own.upstream, current)
+    own, sent = services(), itself(request)
+    current: Exchange = sent.environ[ENVIRON_KEY]
+    asked = own.routing.routed(question(model, sent), current)
+    answer = classify(asked, partial(_read_body, sent, own.config.max_items), own.upstream, current)
     ranked = predictions(answer, asked)
     if ranked:
         own.metrics.predicted(answer.card, model, ranked)
@@ -44,22 +45,22 @@ def classify_items(model: str) -> Response:
     return encoded(asked, answer, ranked, current)
 
 
-def _read_body(card: ModelCard) -> Body:
-    environ = request.environ
-    data = environ[BODY_KEY] if BODY_KEY in environ else request.get_data(cache=False)
+def _read_body(sent: Request, max_items: int, card: ModelCard) -> Body:
+    environ = sent.environ
+    data = environ[BODY_KEY] if BODY_KEY in environ else sent.get_data(cache=False)
     encoding = environ.get("HTTP_CONTENT_ENCODING", "").lower()
-    return read_body(data, environ.get("CONTENT_TYPE", ""), encoding, card, services().config.max_items)
+    return read_body(data, environ.get("CONTENT_TYPE", ""), encoding, card, max_items)
 
 
-def question(model: str) -> Question:
+def question(model: str, sent: Request) -> Question:
     """What the URL asks for.
 
     Raises:
         BadInput: a parameter that is unknown or makes no sense; the text names it.
     """
-    if not request.environ.get("QUERY_STRING"):
+    if not sent.query_string:
         return Question(model=model)
-    given = request.args
+    given = sent.args
     if unknown := sorted(set(given) - {"top", "version", "label", "partial", "view"}):
         raise BadInput(f"unknown parameter {unknown[0][:40]!r}; there are top, version, label, partial and view")
     version = _number("version", 1, 2**63 - 1)
@@ -113,7 +114,7 @@ def encoded(asked: Question, answer: Answer, ranked: list[documents.Said], curre
         "timing_ms": timing,
         "request_id": current.request_id,
     }
-    return Response(orjson.dumps(document), mimetype="application/json")
+    return Whole(orjson.dumps(document), content_type="application/json")
 
 
 @api.get("")
@@ -122,7 +123,7 @@ def list_models() -> Response:
     keys, key = services().keys, exchange().key
     allowed = [status for status in services().upstream.models() if keys.may_ask(key, status.name)]
     document: documents.Listing = {"models": [_summary(status) for status in allowed]}
-    return Response(orjson.dumps(document), mimetype="application/json")
+    return Whole(orjson.dumps(document), content_type="application/json")
 
 
 @api.get("/<model>")
@@ -144,7 +145,7 @@ def show_model(model: str) -> Response:
         "sampling": None if sampler is None else sampler.described(),
         "model_version_status": [as_tensorflow_serving(entry) for entry in status.versions],
     }
-    return Response(orjson.dumps(document), mimetype="application/json")
+    return Whole(orjson.dumps(document), content_type="application/json")
 
 
 def _summary(status: ModelStatus) -> documents.ModelSummary:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from flask import Blueprint, Response, request
 
+from serving.gateway.application import Whole
+
 PAGES = Path(__file__).with_name("pages")
 KINDS = {
     ".html": "text/html; charset=utf-8",
@@ -60,6 +62,6 @@ def asset(name: str) -> Response:
 
 
 def _file(name: str) -> Response:
-    response = Response(FILES[name], content_type=KINDS[Path(name).suffix], headers=HEADERS)
+    response = Whole(FILES[name], content_type=KINDS[Path(name).suffix], headers=HEADERS)
     response.set_etag(TAGS[name])
     return response.make_conditional(request.environ)  # type: ignore[return-value]

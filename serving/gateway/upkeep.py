@@ -3,6 +3,7 @@
 import orjson
 from flask import Blueprint, Response, request
 
+from serving.gateway.application import Whole
 from serving.gateway.services import services
 
 upkeep = Blueprint("upkeep", __name__)
@@ -24,13 +25,13 @@ def readyz() -> Response:
 def metrics() -> Response:
     """All counters, for Prometheus."""
     body, content_type = services().metrics.page(request.headers.get("accept", ""))
-    return Response(body, content_type=content_type)
+    return Whole(body, content_type=content_type)
 
 
 def _told(missing: list[str]) -> Response:
     well = not missing
     document = orjson.dumps({"status": "ok" if well else "unavailable", "missing": missing})
-    response = Response(document, 200 if well else 503, mimetype="application/json")
+    response = Whole(document, 200 if well else 503, mimetype="application/json")
     if not well:
         response.headers["retry-after"] = "1"
     response.headers["cache-control"] = "no-store"
