@@ -165,7 +165,7 @@ class Front:
         if not lane.enter():
             raise Overloaded("too many requests of this kind at once; try again after Retry-After")
         try:
-            return await asyncio.get_running_loop().run_in_executor(lane.pool, _call, self._app, environ, monotonic())
+            return await lane.crew.do(_call, self._app, environ, monotonic())
         except asyncio.CancelledError:
             self.abandoned += 1
             raise

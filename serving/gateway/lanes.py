@@ -6,18 +6,18 @@ take what was let in one after the other: a thread that finds its next work wait
 The other lanes are small, bounded, and apart from it.
 """
 
-import threading
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
+
+from serving.gateway.crew import Crew
+from serving.gateway.problems import Reply
 
 GUARDED = "/v1/"
 OPERATIONS = frozenset({"/livez", "/readyz", "/metrics"})
-WARM_S = 10.0
 
 
 @dataclass(slots=True)
 class Lane:
-    """A pool of threads and how many requests are in it; touched by the event loop only."""
+    """Threads and how many requests are in it; touched by the event loop only."""
 
     name: str
     threads: int
@@ -28,11 +28,11 @@ class Lane:
     guarded: bool = True
     """Requests need an API key, where keys are used."""
     inside: int = 0
-    pool: ThreadPoolExecutor = None  # type: ignore[assignment]
+    crew: Crew[Reply] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
-        """Make the pool."""
-        self.pool = ThreadPoolExecutor(self.threads, thread_name_prefix=f"gateway-{self.name}")
+        """Make the crew."""
+        self.crew = Crew(self.threads, self.name)
 
     def enter(self) -> bool:
         """Take a place, if there is one."""
@@ -44,13 +44,6 @@ class Lane:
     def leave(self) -> None:
         """Give the place back."""
         self.inside -= 1
-
-    def warm(self) -> None:
-        """Start every thread now, so that none has to be made under load."""
-        barrier = threading.Barrier(self.threads + 1)
-        begun = [self.pool.submit(barrier.wait, WARM_S) for _ in range(self.threads)]
-        barrier.wait(WARM_S)
-        wait(begun)
 
 
 class Lanes:
@@ -77,9 +70,9 @@ class Lanes:
     def warm(self) -> None:
         """Start all threads."""
         for lane in self._all:
-            lane.warm()
+            lane.crew.start()
 
     def close(self) -> None:
         """Start nothing more; threads end with the work that they have."""
         for lane in self._all:
-            lane.pool.shutdown(wait=False, cancel_futures=True)
+            lane.crew.close()
