@@ -18,10 +18,16 @@ LOST_KEY = "gateway.lost"
 """Where the ASGI scope carries a set of functions that are called if the connection ends."""
 
 
+WHOLE_KEY = "gateway.whole"
+"""In the ASGI scope once the last byte of the request is there, so that nothing more has to be waited for."""
+
+
 class Connection(HttpConnection):
     """One caller's connection."""
 
     limits: ClassVar[GatewayConfig]
+    in_head = False
+    """A head has begun and is not whole yet."""
 
     def connection_made(self, transport: Any) -> None:
         """Close what is over the limit; start waiting for the first head."""
@@ -58,8 +64,8 @@ class Connection(HttpConnection):
             return
         self.head_bytes += len(data)
         super().data_received(data)
-        if self.head_timer is None and (self.cycle is None or self.cycle.response_complete):
-            self.expect_head()  # stray bytes after an answer must not keep the connection for ever
+        if self.head_timer is None and (self.in_head or self.cycle is None or self.cycle.response_complete):
+            self.expect_head()  # nor may stray bytes after an answer keep the connection for ever
         if self.head_bytes > self.limits.max_header_bytes:
             self.refuse_long_head()
 
@@ -67,25 +73,28 @@ class Connection(HttpConnection):
         """A further request on a kept connection has its own time and room for its head."""
         super().on_message_begin()
         self.scope[LOST_KEY] = self.lost  # type: ignore[literal-required]
-        if self.head_timer is None:
-            self.expect_head()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the headers of a head; nobody reads trailers."""
-        if self.head_timer is not None:
-            super().on_header(name, value)
+        self.in_head = True  # `data_received` sets its clock if it did not come in one piece, as nearly all do
 
     def on_headers_complete(self) -> None:
         """Refuse a long head that came in one piece, else make a request of it."""
+        self.in_head = False
         self.forget_head()
         self.head_bytes = 0
         if self.transport.is_closing():
             return
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        size = len(self.url)
+        for name, value in self.headers:
+            size += len(name) + len(value) + 4
         if size > self.limits.max_header_bytes:
             self.refuse_long_head()
             return
         super().on_headers_complete()
+        self.headers = []  # the scope has those of the head; what comes here now are trailers, and nobody reads them
+
+    def on_message_complete(self) -> None:
+        """Say so in the scope."""
+        super().on_message_complete()
+        self.scope[WHOLE_KEY] = True  # type: ignore[literal-required]
 
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP is answered in our own form."""

@@ -19,7 +19,7 @@ from serving.errors import BodyTooLarge, Overloaded, ServingError, SlowBody
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig
-from serving.gateway.connection import LOST_KEY
+from serving.gateway.connection import LOST_KEY, WHOLE_KEY
 from serving.gateway.exchange import BODY_KEY, ENVIRON_KEY, Exchange, deadline_of, identify
 from serving.gateway.lanes import Lane, Lanes
 from serving.gateway.passage import passage
@@ -103,7 +103,7 @@ class Front:
             exchange.authorized = True
         held = Held()
         try:
-            body = await self._body(header, receive, held)
+            body = await self._body(scope, header, receive, held)
             exchange.read_s = exchange.total_s()
             exchange.bytes_in = len(body)
             config = self._config
@@ -172,20 +172,25 @@ class Front:
         finally:
             lane.leave()
 
-    async def _body(self, header: dict[str, str], receive: Receive, held: Held) -> bytes:
+    async def _body(self, scope: Scope, header: dict[str, str], receive: Receive, held: Held) -> bytes:
         most = self._config.max_body_bytes
         size = int(header.get("content-length", "").lstrip("0") or 0)  # int() balks at thousands of zeros
         if size == 0 and "transfer-encoding" not in header:
             return b""
-        try:
-            async with asyncio.timeout(self._config.body_timeout_s):
-                if size <= most and (body := await self._read(receive, most, held)) is not None:
-                    return body
-        except TimeoutError:
-            raise SlowBody(f"the body did not arrive within {self._config.body_timeout_s:g} s") from None
+        if size <= most:
+            read = self._read if WHOLE_KEY in scope else self._read_in_time
+            if (body := await read(receive, most, held)) is not None:
+                return body
         if "expect" not in header:
             await _discard(receive)
         raise BodyTooLarge(f"the body has more than {most} bytes, the most taken in one request; send fewer or smaller")
+
+    async def _read_in_time(self, receive: Receive, most: int, held: Held) -> bytes | None:
+        try:
+            async with asyncio.timeout(self._config.body_timeout_s):
+                return await self._read(receive, most, held)
+        except TimeoutError:
+            raise SlowBody(f"the body did not arrive within {self._config.body_timeout_s:g} s") from None
 
     async def _read(self, receive: Receive, most: int, held: Held) -> bytes | None:
         """The whole body, or None as soon as it is over the cap."""
@@ -236,9 +241,7 @@ def _environ(scope: Scope, header: dict[str, str], body: bytes, exchange: Exchan
     server = scope.get("server") or ("localhost", 80)
     client = scope.get("client") or ("", 0)
     path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-    environ = {_variable(name): value for name, value in header.items()}
-    environ.pop("", None)
-    return environ | {
+    environ = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
         "PATH_INFO": scope["path"].encode().decode("latin-1"),
@@ -259,6 +262,10 @@ def _environ(scope: Scope, header: dict[str, str], body: bytes, exchange: Exchan
         ENVIRON_KEY: exchange,
         BODY_KEY: body,
     }
+    for name, value in header.items():
+        if variable := _variable(name):
+            environ[variable] = value
+    return environ
 
 
 def _call(app: WsgiApp, environ: dict[str, Any], handed_over: float) -> Reply:
