@@ -9,8 +9,9 @@ import base64
 import binascii
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -61,7 +62,7 @@ def read_body(data: bytes, content_type: str, encoding: str, card: ModelCard, ma
     """
     if encoding not in {"", "identity"}:
         raise UnsupportedKind(f"Content-Encoding {encoding[:40]!r} is not taken; send the body as it is")
-    kind, options = parse_options_header(content_type)
+    kind, options = _content_type(content_type)
     body = _open(data, kind.lower(), options, card)
     if not body.items:
         raise TooMuchToProcess(f"there is nothing to classify in the body; {accepted(card)}")
@@ -69,6 +70,12 @@ def read_body(data: bytes, content_type: str, encoding: str, card: ModelCard, ma
         raise TooMuchToProcess(f"{len(body.items)} items in one request, at most {max_items} are taken; send several")
     _hold_to(body, card)
     return body
+
+
+@lru_cache(maxsize=64)
+def _content_type(header: str) -> tuple[str, Mapping[str, str]]:
+    """Type and parameters; nearly every request says one of the same few."""
+    return parse_options_header(header)
 
 
 def accepted(card: ModelCard) -> str:
@@ -81,7 +88,7 @@ def accepted(card: ModelCard) -> str:
     return f"the model {card.name} takes texts: {_TEXT_HOW}"
 
 
-def _open(data: bytes, kind: str, options: dict[str, str], card: ModelCard) -> Body:
+def _open(data: bytes, kind: str, options: Mapping[str, str], card: ModelCard) -> Body:
     if kind == "application/json" or kind.endswith("+json"):
         return Body("json", _instances(data, card))
     if kind == "multipart/form-data":
@@ -155,7 +162,7 @@ def _row(instance: Any) -> Item:
     return instance
 
 
-def _parts(data: bytes, options: dict[str, str]) -> Iterator[Item]:
+def _parts(data: bytes, options: Mapping[str, str]) -> Iterator[Item]:
     """The files of a form in their order; fields are taken as texts."""
     if not (boundary := options.get("boundary")):
         raise BadInput("multipart/form-data without a boundary in its Content-Type")

@@ -82,14 +82,15 @@ def identify(exchange: Exchange, header: Mapping[str, str]) -> None:
     """Give the exchange its request id, key and trace context: the caller's where well-formed, else new ones."""
     exchange.request_key = header.get("x-request-key", "")
     given = header.get("x-request-id", "")
-    exchange.request_id = given if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+    chance = os.urandom(40).hex()  # one call of the system for all three
+    exchange.request_id = given if _REQUEST_ID.fullmatch(given) else chance[:32]
     parent = header.get("traceparent", "")
-    span = os.urandom(8).hex()
+    span = chance[32:48]
     if _TRACEPARENT.fullmatch(parent):
         exchange.parent = parent[36:52]
         exchange.traceparent = f"{parent[:36]}{span}{parent[52:]}"
     else:
-        exchange.traceparent = f"00-{os.urandom(16).hex()}-{span}-01"
+        exchange.traceparent = f"00-{chance[48:]}-{span}-01"
 
 
 def deadline_of(header: Mapping[str, str], now: float, default_s: float, most_s: float) -> float:
