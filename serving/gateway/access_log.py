@@ -3,7 +3,6 @@
 Never what was sent or answered: no body, no query, no header but the request id, no key but its name.
 """
 
-import contextlib
 import sys
 from collections import deque
 from collections.abc import Iterator
@@ -30,6 +29,8 @@ class AccessLog:
 
     def __init__(self, stream: BinaryIO | None = None) -> None:
         self.dropped = 0
+        self._gone = False
+        """Nobody reads the stream any more."""
         self._stream = stream or sys.stdout.buffer
         self._lines: deque[tuple[float, Exchange, int]] = deque()
         self._over = Event()
@@ -38,7 +39,7 @@ class AccessLog:
 
     def write(self, exchange: Exchange, status: int) -> None:
         """Add one line; never blocks."""
-        if len(self._lines) >= MOST_LINES or not self._thread.is_alive():
+        if len(self._lines) >= MOST_LINES or self._gone:
             self.dropped += 1
             return
         self._lines.append((time(), exchange, status))
@@ -49,10 +50,14 @@ class AccessLog:
         self._thread.join(CLOSE_S)
 
     def _write_on(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        try:
             while not self._over.wait(PAUSE_S):
                 self._flush()
             self._flush()
+        except (OSError, ValueError):
+            pass
+        finally:
+            self._gone = True
 
     def _flush(self) -> None:
         if self._lines:
