@@ -6,6 +6,7 @@ meantime, the newest is asked once more, with everything prepared again by its c
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from time import monotonic
 from typing import Any
 
@@ -106,7 +107,7 @@ def _held(found: NDArray[Any] | None, name: str, promised: tuple[int, ...], card
             f"version {card.version} of {card.name} answered {shape} for {name} "
             f"where its card promises {list(promised)}; export it again"
         )
-    if 0 in np.isfinite(found).tobytes():  # of few numbers; `all()` goes through four calls of numpy's own Python
+    if not all(map(isfinite, found.ravel().tolist())):
         raise ServingError(f"version {card.version} of {card.name} answered something that is no number")
     return found
 
@@ -137,7 +138,9 @@ def _labelled(answer: Answer, question: Question) -> list[Prediction]:
 def rankings(probabilities: NDArray[Any], labels: tuple[str, ...], top: int) -> list[Prediction]:
     """The best labels of every row, [N, labels], best first; of equals the first in the card's order."""
     found: list[Prediction] = []
-    for row, order in zip(probabilities, (-probabilities).argsort(kind="stable")[:, :top].tolist(), strict=True):
-        best: list[Ranked] = [{"label": labels[at], "probability": round(row.item(at), DIGITS)} for at in order]
+    for row in probabilities.tolist():
+        # Of the usual few labels; numpy would take less from some hundred on, but nothing of it is in the caches here.
+        order = sorted(range(len(row)), key=row.__getitem__, reverse=True)[:top]
+        best: list[Ranked] = [{"label": labels[at], "probability": round(row[at], DIGITS)} for at in order]
         found.append({"label": best[0]["label"], "probability": best[0]["probability"], "top": best})
     return found
