@@ -6,6 +6,7 @@ codes of `serving/errors.py`, routes and kinds of `exchange.py`. Nothing of a re
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -105,6 +106,7 @@ class GatewayMetrics:
         self._available = self._level("gateway_model_available", "1 while a version of it answers.", ["model"])
         self._longest = spread("gateway_picture_side_pixels", "Longer side of pictures as they came.", version, SIDES)
         self._ended: deque[tuple[Exchange, int]] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()
         self._settling = Lock()
         self._seen: dict[tuple[str, str], None] = {}
         self._referred: set[tuple[str, str]] = set()
@@ -132,6 +134,14 @@ class GatewayMetrics:
         with self._settling:
             while self._ended:
                 self._count_in(*self._ended.popleft())
+            while self._waiting:
+                self._waiting.popleft()()
+
+    def _later(self, count: Callable[[], None]) -> None:
+        """Have something counted with the rest; the limit is for whoever runs the app without its front."""
+        self._waiting.append(count)
+        if len(self._waiting) >= 4 * AT_ONCE:
+            self._settle()
 
     def _count_in(self, exchange: Exchange, status: int) -> None:
         model, version = exchange.model, str(exchange.version or "")
@@ -153,17 +163,23 @@ class GatewayMetrics:
         self._stages.of(model, version, "total").observe(exchange.total_s(), exemplar)
 
     def predicted(self, card: ModelCard, model: str, answers: Sequence[Said]) -> None:
-        """Count what was answered: the mix of labels, how sure, how unusual."""
+        """Count what was answered: the mix of labels, how sure, how unusual. Later, with what ended."""
+        named = [(answer["label"], answer["probability"]) for answer in answers if "label" in answer]
+        flags = [answer["anomaly"]["flagged"] for answer in answers if "anomaly" in answer]
+        self._later(partial(self._count_answers, card, model, len(answers), named, flags))
+
+    def _count_answers(
+        self, card: ModelCard, model: str, items: int, named: list[tuple[str, float]], flags: list[bool]
+    ) -> None:
         version = str(card.version)
         if (model, version) not in self._referred:
             self._refer(card, model, version)
-        self._items.of(model, version).inc(len(answers))
+        self._items.of(model, version).inc(items)
         confidence = self._confidence.of(model, version)
-        named = [answer for answer in answers if "label" in answer]
-        for answer in named:
-            self._labels.of(model, version, answer["label"]).inc()
-            confidence.observe(answer["probability"])
-        if flags := [answer["anomaly"]["flagged"] for answer in named if "anomaly" in answer]:
+        for label, probability in named:
+            self._labels.of(model, version, label).inc()
+            confidence.observe(probability)
+        if flags:
             self._anomalies.of(model, version).inc(sum(flags))
 
     def _refer(self, card: ModelCard, model: str, version: str) -> None:
@@ -186,10 +202,15 @@ class GatewayMetrics:
 
     def pictured(self, card: ModelCard, model: str, pixels: NDArray[np.uint8], sides: Sequence[int]) -> None:
         """Take in how bright pictures are (every eighth pixel each way is enough) and how large they came."""
-        version = str(card.version)
+        some = pixels[:, ::8, ::8]
+        sums = np.add.reduce(some, (1, 2, 3), np.uint64).tolist()  # `mean` is numpy's own Python around this
+        most = 255 * (some.size // len(some))
+        self._later(partial(self._count_pictures, model, str(card.version), [each / most for each in sums], sides))
+
+    def _count_pictures(self, model: str, version: str, shares: Sequence[float], sides: Sequence[int]) -> None:
         brightness, longest = self._brightness.of(model, version), self._longest.of(model, version)
-        for mean, side in zip(pixels[:, ::8, ::8].mean((1, 2, 3)).tolist(), sides, strict=True):
-            brightness.observe(mean / 255)
+        for share, side in zip(shares, sides, strict=True):
+            brightness.observe(share)
             longest.observe(side)
 
     def shadowed(self, model: str, version: str, outcome: str, items: int) -> None:
