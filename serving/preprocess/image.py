@@ -78,17 +78,27 @@ def to_pixels(data: bytes | memoryview | PictureFile, spec: ImageInput) -> NDArr
         raise Overloaded("no memory is left to decode this picture; try again later", retry_after_s=1.0) from None
     except Exception as error:  # Decoders meet hostile bytes with errors of every class; all mean the same.
         raise damaged(picture.kind, _reason(error)) from error
-    return _upright(np.asarray(small), picture.orientation).reshape(spec.height, spec.width, spec.channels)
+    pixels = np.frombuffer(small.tobytes(), np.uint8).reshape(size[1], size[0], spec.channels)
+    return _upright(pixels, picture.orientation)
 
 
 def _reason(error: Exception) -> str:
     return f"{str(error)[:200] or type(error).__name__}"
 
 
+def _fits(needed: int, size: tuple[int, int]) -> bool:
+    return needed <= MEMORY_BYTES + 8 * size[0] * size[1]
+
+
+def _needed(picture: PictureFile, decoded_bytes: int, rows: int, size: tuple[int, int]) -> int:
+    """Bytes that the decoder, the pixels, and the resize's middle step take."""
+    return picture.decoder_bytes + decoded_bytes + 4 * rows * size[0]
+
+
 def _within_memory(picture: PictureFile, decoded_bytes: int, rows: int, size: tuple[int, int]) -> None:
-    """Refuse what would take more memory than one request may: decoder, pixels, and the resize's middle step."""
-    needed = picture.decoder_bytes + decoded_bytes + 4 * rows * size[0]
-    if needed > MEMORY_BYTES + 8 * size[0] * size[1]:
+    """Refuse what would take more memory than one request may."""
+    needed = _needed(picture, decoded_bytes, rows, size)
+    if not _fits(needed, size):
         raise TooMuchToProcess(
             f"a {picture.kind} of {picture.width}x{picture.height} pixels takes {-(-needed >> 20)} MB to decode and "
             f"one request may take {MEMORY_BYTES >> 20} MB; send it smaller, or as a baseline JPEG"
@@ -106,14 +116,18 @@ def _decoded_jpeg(picture: PictureFile, size: tuple[int, int], channels: int) ->
         return _decoded_rare_jpeg(picture, size)
     if (width, height) != (picture.width, picture.height):
         raise damaged("JPEG", "it has two frame headers that do not agree")
-    rows, columns, *_ = simplejpeg.decode_jpeg_header(picture.essence, strict=False, **scale)
-    _within_memory(picture, 8 * rows * columns, rows, size)
+    if not _fits(_needed(picture, 8 * height * width, height, size), size):  # so it depends on the scale
+        rows, columns, *_ = simplejpeg.decode_jpeg_header(picture.essence, strict=False, **scale)
+        _within_memory(picture, 8 * rows * columns, rows, size)
     colors = "CMYK" if picture.ink else "RGB" if channels == 3 else "GRAY"
     pixels = _jpeg_pixels(picture.essence, colors, scale)
+    rows, columns, _ = pixels.shape
     if picture.ink:
         inks = np.invert(pixels, out=pixels) if picture.adobe else pixels
         return Image.frombuffer("CMYK", (columns, rows), inks, "raw", "CMYK", 0, 1)
-    return Image.fromarray(pixels if channels == 3 else pixels[:, :, 0])
+    image = Image.new("RGB" if channels == 3 else "L", (columns, rows), None)  # unlike `fromarray`'s, not filled first
+    image.frombytes(pixels)
+    return image
 
 
 def _decoded_rare_jpeg(picture: PictureFile, size: tuple[int, int]) -> Image.Image:

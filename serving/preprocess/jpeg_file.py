@@ -22,6 +22,7 @@ _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _BARE = frozenset((0x01, *range(0xD0, 0xD8)))
 _SOI, _EOI, _SOS, _EXIF, _ADOBE = 0xD8, 0xD9, 0xDA, 0xE1, 0xEE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_NOTED = _FRAMES | {_SOS, _EXIF, _ADOBE}
 _SEQUENTIAL = frozenset((0xC0, 0xC1, 0xC9))
 _PROGRESSIVE = frozenset((0xC2, 0xCA))
 
@@ -80,7 +81,8 @@ def _walk(data: bytes) -> _Head:
         end = at + int.from_bytes(data[at : at + 2])
         if len(data) < at + 2 or end > len(data):
             raise truncated("JPEG")
-        _note(head, marker, data[at + 2 : end])
+        if marker in _NOTED:
+            _note(head, marker, data[at + 2 : end])
         if marker == _SOS:
             return head
         at = max(end, at + 2)
