@@ -20,10 +20,7 @@ from serving.gateway.problems import BadItem
 from serving.preprocess.image import to_pixels
 from serving.preprocess.picture_kinds import open_picture
 from serving.preprocess.table import to_row
-from serving.preprocess.text import to_ids
-
-_LOOK = 200
-"""A letter among so many first characters, and no '<', is enough to know that there is something to read."""
+from serving.preprocess.text import hold_words
 
 
 @dataclass(slots=True)
@@ -99,7 +96,5 @@ def _checked(text: str, spec: TextInput) -> bytes:
     data = text.encode("utf-8", "surrogatepass")
     if len(data) > spec.max_bytes:
         raise TooMuchToProcess(f"the text has {len(data)} bytes in UTF-8, at most {spec.max_bytes} are taken; cut it")
-    start = text[:_LOOK]
-    if "<" in start or not any(map(str.isalnum, start)):
-        to_ids(data, spec)  # the only judge of what counts as a word; it raises if there is none
+    hold_words(data)
     return data

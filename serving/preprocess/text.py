@@ -62,6 +62,8 @@ INVERSES = _powers_of(pow(PRIME, -1, 1 << 64))
 TYPOGRAPHIC_APOSTROPHES = re.compile(rb"\xe2\x80[\x98\x99]|\xc2[\x91\x92]")
 TYPOGRAPHIC_SPACES = re.compile(rb"\xc2[\x80-\xa0]|\xe2\x80[\x80-\xbf]|\xe2\x81[\x80-\xaf]|\xe3\x80\x80")
 MARKUP = re.compile(rb"<[A-Za-z/!][\x00-;=?-\x7f]*>")
+_IN_NO_TOKEN = bytes(byte for byte in range(256) if KINDS[byte] in (SEPARATOR, APOSTROPHE))
+"""An apostrophe that belongs to a word has other bytes of it beside it."""
 
 _NONE = -1
 """Stands where a text's first tokens end no pair or triple."""
@@ -109,10 +111,18 @@ def to_batch(texts: Sequence[str | bytes], spec: TextInput) -> NDArray[np.int32]
             if not len(ids):
                 raise _nothing_to_read(f"text {len(rows)}")
             rows.append(ids[: spec.length])
+    if len(rows) == 1 and not spec.length:
+        return rows[0][None]
     batch = np.full((len(rows), spec.length or max(map(len, rows), default=1)), 1 << spec.bits, np.int32)
     for row, found in zip(batch, rows, strict=True):
         row[: len(found)] = found
     return batch
+
+
+def hold_words(text: bytes) -> None:
+    """Raise TooMuchToProcess if `to_ids` would, since there is nothing to read; in a hundredth of its time."""
+    if not _cleaned(text).translate(None, _IN_NO_TOKEN):
+        raise _nothing_to_read()
 
 
 def _nothing_to_read(where: str = "the text") -> TooMuchToProcess:

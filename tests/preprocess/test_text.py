@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from serving.card import TextInput
 from serving.errors import TooMuchToProcess
-from serving.preprocess.text import MIX_1, MIX_2, MIX_3, PRIME, to_batch, to_ids
+from serving.preprocess.text import MIX_1, MIX_2, MIX_3, PRIME, hold_words, to_batch, to_ids
 
 WORDS = TextInput(bits=24)
 TRIPLES = TextInput(bits=24, orders=3)
@@ -110,6 +110,25 @@ def test_the_ids_are_those_of_the_plain_algorithm(data: bytes, spec: TextInput) 
     else:
         with pytest.raises(TooMuchToProcess, match="nothing to read"):
             to_ids(data, spec)
+
+
+@settings(deadline=None)
+@given(nasty_bytes)
+def test_the_quick_look_for_words_agrees_with_the_ids(data: bytes) -> None:
+    if plain_ids(data, WORDS):
+        hold_words(data)
+    else:
+        with pytest.raises(TooMuchToProcess, match="nothing to read"):
+            hold_words(data)
+
+
+@settings(deadline=None)
+@given(nasty_bytes, rules)
+def test_one_text_alone_is_a_batch_of_its_ids(data: bytes, spec: TextInput) -> None:
+    ids = plain_ids(data, spec)
+    if ids and spec.length is None:
+        batch = to_batch([data], spec)
+        assert (batch.dtype, batch.tolist(), batch.flags.c_contiguous) == (np.dtype(np.int32), [ids], True)
 
 
 def test_the_ids_of_real_reviews_are_those_of_the_plain_algorithm(reviews: list[bytes]) -> None:
