@@ -12,13 +12,13 @@ from werkzeug.exceptions import HTTPException
 
 from serving.errors import BadInput, NoCard, NotFound, ServingError, UnsupportedKind
 from serving.gateway import passage, problems
-from serving.gateway.application import Application, Whole
+from serving.gateway.application import Application, Whole, itself
 from serving.gateway.config import GatewayConfig
 from serving.gateway.exchange import ENVIRON_KEY, TRACEPARENT, Exchange, deadline_of, identify
 from serving.gateway.lanes import GUARDED
 from serving.gateway.problems import BadItem, Reply
 from serving.gateway.routes import api
-from serving.gateway.services import Services, attach, build, exchange, itself, services
+from serving.gateway.services import Services, attach, build, exchange, services
 from serving.gateway.site import site
 from serving.gateway.upkeep import upkeep
 from serving.gateway.upstream import Upstream

@@ -7,10 +7,12 @@ out work whose result nobody sees: sessions, the name of the host, headers of st
 
 from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, appcontext_tearing_down, request_tearing_down
+from flask.globals import request_ctx
 from flask.sessions import NullSession, SessionInterface
+from flask.typing import ResponseReturnValue
 from werkzeug.routing import MapAdapter, Rule
 
 from serving.gateway.exchange import BODY_KEY
@@ -18,17 +20,25 @@ from serving.gateway.exchange import BODY_KEY
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+T = TypeVar("T")
+
 MOST_PATHS = 256
 """Paths that led to a route and are remembered; those not asked for longest are forgotten."""
 
 
-class Asked(Request):
-    """Flask's request, which splits the endpoint's name once instead of once for every kind of hook."""
+def itself(proxy: T) -> T:
+    """What one of Flask's proxies stands for now; every look through the proxy costs three calls, this one in all."""
+    found: T = proxy._get_current_object()  # type: ignore[attr-defined]
+    return found
 
-    @cached_property
-    def blueprints(self) -> list[str]:
-        """Names of the blueprint that answers and of those around it."""
-        return super().blueprints
+
+class Asked(Request):
+    """Flask's request, whose body no route here takes apart as a form."""
+
+    def close(self) -> None:
+        """Close the files of a form, if one was read."""
+        if "files" in self.__dict__:
+            super().close()
 
 
 class Whole(Response):
@@ -92,8 +102,45 @@ class Application(Flask):
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """What finds the route: by path and method, since no rule here names a host and no URL is built."""
+        if request is None and self.config["SERVER_NAME"] is None:
+            return None
         if request is None or "HTTP_UPGRADE" in request.environ:
             return super().create_url_adapter(request)
         adapter = Adapter(self.url_map, "", "/", "", request.scheme, request.path, request.method)
         adapter.remembered = self._remembered
         return adapter
+
+    @cached_property
+    def hooks_of_blueprints(self) -> bool:
+        """Whether any blueprint wants to be asked before or after its requests; Flask lets none come later."""
+        found = (self.before_request_funcs, self.after_request_funcs, self.url_value_preprocessors)
+        return any(name is not None for hooks in found for name in hooks)
+
+    def preprocess_request(self) -> ResponseReturnValue | None:
+        """Call the hooks of the app; Flask looks for blueprints' too, and through proxies."""
+        if self.hooks_of_blueprints or self.url_value_preprocessors:
+            return super().preprocess_request()
+        for hook in self.before_request_funcs.get(None, ()):
+            if (answer := hook()) is not None:
+                return answer  # type: ignore[return-value]
+        return None
+
+    def process_response(self, response: Response) -> Response:
+        """Call the hooks of this request and of the app; there is no session to be kept."""
+        if self.hooks_of_blueprints:
+            return super().process_response(response)
+        for hook in itself(request_ctx)._after_request_functions:
+            response = hook(response)  # type: ignore[assignment]
+        for hook in reversed(self.after_request_funcs.get(None, ())):
+            response = hook(response)
+        return response
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """Say that a request is over, where anybody wants to know."""
+        if self.teardown_request_funcs or request_tearing_down.receivers:
+            super().do_teardown_request(exc)
+
+    def do_teardown_appcontext(self, exc: BaseException | None = None) -> None:
+        """The same of its context."""
+        if self.teardown_appcontext_funcs or appcontext_tearing_down.receivers:
+            super().do_teardown_appcontext(exc)

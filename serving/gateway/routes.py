@@ -12,12 +12,12 @@ from serving.card import ModelCard
 from serving.errors import BadInput, Code, NoCard, NotFound
 from serving.gateway import documents, problems
 from serving.gateway.access_log import ms
-from serving.gateway.application import Whole
+from serving.gateway.application import Whole, itself
 from serving.gateway.bodies import Body, read_body
 from serving.gateway.classify import Answer, Question, classify, predictions
 from serving.gateway.exchange import BODY_KEY, ENVIRON_KEY, Exchange
 from serving.gateway.sampling import Sample
-from serving.gateway.services import exchange, itself, services
+from serving.gateway.services import exchange, services
 from serving.gateway.upstream import ModelStatus, VersionState
 
 api = Blueprint("api", __name__, url_prefix="/v1/models")
@@ -100,12 +100,13 @@ def encoded(asked: Question, answer: Answer, ranked: list[documents.Said], curre
             said.append({"error": problems.members(failures[index], current.request_id, index)})
         else:
             said.append(next(rows))
-    current.encode_s = current.total_s() - before
+    total_s = current.total_s()
+    current.encode_s = total_s - before
     timing: documents.Timing = {
         "decode": ms(current.decode_s),
         "queue": ms(current.queue_s),
         "predict": ms(current.predict_s),
-        "total": ms(current.total_s()),
+        "total": ms(total_s),
     }
     document: documents.Classification = {
         "model": asked.model,

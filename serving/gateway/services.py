@@ -1,10 +1,10 @@
 """Services: what the routes of one gateway share, made once at start."""
 
 from dataclasses import dataclass
-from typing import TypeVar
 
 from flask import Flask, current_app, request
 
+from serving.gateway.application import itself
 from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig
 from serving.gateway.exchange import ENVIRON_KEY, Exchange
@@ -16,8 +16,6 @@ from serving.gateway.shadow import Shadow
 from serving.gateway.upstream import Upstream
 
 EXTENSION = "gateway"
-
-T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -66,12 +64,6 @@ def build(config: GatewayConfig, upstream: Upstream) -> Services:
 def attach(app: Flask, services: Services) -> None:
     """Let the routes of `app` find their services."""
     app.extensions[EXTENSION] = services
-
-
-def itself(proxy: T) -> T:
-    """What one of Flask's proxies stands for now; every look through the proxy costs three calls, this one in all."""
-    found: T = proxy._get_current_object()  # type: ignore[attr-defined]
-    return found
 
 
 def services() -> Services:
