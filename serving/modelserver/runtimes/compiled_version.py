@@ -59,8 +59,13 @@ def tensorflow_may(options: RuntimeOptions) -> bool:
     return options.runtime != "openvino" and machine.installed("tensorflow")
 
 
-def read(folder: Path, options: RuntimeOptions) -> CompiledVersion:
+def read(folder: Path, options: RuntimeOptions, *, for_load: bool = False) -> CompiledVersion:
     """Read, verify and compile the version in a folder.
+
+    Args:
+        folder: of the version.
+        options: of the server.
+        for_load: compile at once what only a busy model needs, not when it is first needed.
 
     Raises:
         NotFound: no SavedModel there, or none with the wanted tags.
@@ -79,11 +84,13 @@ def read(folder: Path, options: RuntimeOptions) -> CompiledVersion:
         version.reasons = dict.fromkeys(bundle.signatures, why_none)
     else:
         version.precision = settled_precision(options.precision, card, imitate=options.imitate)
-        _compile(version, operations, options)
+        _compile(version, operations, options, for_load)
     return version
 
 
-def _compile(version: CompiledVersion, operations: Mapping[str, set[str]], options: RuntimeOptions) -> None:
+def _compile(
+    version: CompiledVersion, operations: Mapping[str, set[str]], options: RuntimeOptions, for_load: bool
+) -> None:
     """Compile every signature that converts, and remember why the others do not; `operations` are those of each.
 
     Whoever wrote a card has compared the answers to batches with Keras': of such a version it is known
@@ -94,10 +101,11 @@ def _compile(version: CompiledVersion, operations: Mapping[str, set[str]], optio
     for name, signature in bundle.signatures.items():
         read = openvino_quantized.converted if name in forms else openvino_conversion.convert
         needed = operations[name]
-        rows = own_rows(needed, precision) if version.card is not None else ()
+        rows = own_rows(needed, signature) if version.card is not None else ()
+        now = len(rows) if for_load else 1
         try:
             version.compiled[name] = openvino_compiled.compiled(
-                bundle, signature, settings(options, precision, needed), read, rows
+                bundle, signature, settings(options, precision, needed), read, rows[:now], rows[now:]
             )
         except NotConvertible as error:
             version.reasons[name] = f"OpenVINO cannot run it: {error}"

@@ -6,7 +6,7 @@
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,9 +17,10 @@ from serving.errors import BadInput, OutOfRange, ServingError
 from serving.modelserver.runtimes import arguments, machine
 from serving.modelserver.runtimes.openvino_compiled import Compiled, compile_model
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible, core, openvino
+from serving.modelserver.runtimes.openvino_growth import Growth, Places
 from serving.modelserver.runtimes.openvino_program import Program, reason
 from serving.modelserver.runtimes.openvino_shapes import Shape
-from serving.modelserver.runtimes.protocol import RuntimeOptions, Tensors
+from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
 from serving.wire import dtypes
 
 _CONVOLUTIONS = {"Conv2D", "DepthwiseConv2dNative", "Conv3D"}
@@ -38,15 +39,14 @@ def has_bfloat16() -> bool:
 def settings(options: RuntimeOptions, precision: str, operations: Collection[str] = _CONVOLUTIONS) -> dict[str, Any]:
     """How models are compiled: as many threads as cores, in at least two streams; all overridable.
 
-    On two cores two streams of one thread took a fifth less CPU for a picture than one stream of two,
-    since no thread waits for another. Threads are not pinned: several models and the server's own
-    threads share the cores, and pinned ones queued up behind each other.
+    Threads are not pinned: several models and the server's own threads share the cores, and pinned ones
+    queued up behind each other.
 
     A graph that only looks up and adds is done before another thread has woken up, so it is computed in the
     calling one: no streams, which OpenVINO takes for just that.
     """
     threads = options.threads or machine.cores()
-    streams = options.streams or min(threads, max(2, threads // 2))
+    streams = options.streams or machine.streams(threads)
     if not (options.threads or options.streams or any(map(_LONG.search, operations))):
         threads, streams = 1, 0
     return {
@@ -57,18 +57,18 @@ def settings(options: RuntimeOptions, precision: str, operations: Collection[str
     }
 
 
-def own_rows(operations: Collection[str], precision: str) -> tuple[int, ...]:
+def own_rows(operations: Collection[str], signature: Signature) -> tuple[int, ...]:
     """Numbers of rows to compile for exactly, the last being worth merging up to; empty: compile for any number.
 
     A program that takes any number costs more for each, again whenever the number changes, and several
     times the memory: MobileNetV2 took 6.5 ms of CPU for one picture instead of 5.9 in float32, some 2 ms more in
-    a run that followed one of another size, and 79 MB instead of 44 once it had seen four rows. Four rows
-    at once save nothing in float32, where one picture keeps a core busy, and a third in int8. Networks that
-    do not convolve mostly read weights, which many rows share.
+    a run that followed one of another size, and 79 MB instead of 44 once it had seen four rows. Under load two
+    rows at once save an eighth of each in float32 and int8, since both share the weights that are read; four
+    save no more, and what they compute with does not stay in the caches. Networks that do not convolve mostly read
+    weights, which many rows share.
     """
-    if _CONVOLUTIONS.isdisjoint(operations):
-        return ()
-    return (1,) if precision == "f32" else (1, 4)
+    rows = all(spec.shape is not None and spec.shape[:1] == (-1,) for spec in signature.outputs.values())
+    return () if _CONVOLUTIONS.isdisjoint(operations) or not rows else (1, 2)
 
 
 class BeyondThirtyTwoBits(OutOfRange):
@@ -84,17 +84,16 @@ class OpenVinoSignature:
         self._source, self._shapes, self._narrowed = compiled.source, compiled.shapes, compiled.narrowed
         self._lock = threading.Lock()
         self._variants: OrderedDict[tuple[int, ...], Program] = OrderedDict()
-        self._exact = {
-            shapes: Program(openvino(), program, compiled.inputs, compiled.outputs)
-            for shapes, program in compiled.exact.items()
-        }
+        self._exact = self._programs_for(compiled.exact, compiled)
+        self._growth = Growth(compiled, self._grow) if compiled.later else None
         self._program: Program | None = None
         if compiled.whole is not None:
             self._program = Program(openvino(), compiled.whole, compiled.inputs, compiled.outputs)
         self.best_rows = compiled.best_rows
         """See LoadedModel.best_rows."""
-        self.parallel = max((program.parallel for program in self._programs()), default=1)
-        self._warm()
+        programs = [*self._exact.values(), *([self._program] if self._program else [])]
+        self.parallel = max((program.parallel for program in programs), default=1)
+        self._warm(self._exact or self._one_row())
 
     def run(self, inputs: Tensors, outputs: Collection[str] | None) -> dict[str, NDArray[Any]]:
         """See LoadedModel.run; also BeyondThirtyTwoBits where 32 bits do not hold a value."""
@@ -112,12 +111,22 @@ class OpenVinoSignature:
 
     def close(self) -> None:
         """Free everything."""
+        if self._growth is not None:
+            self._growth.close()
         self._variants.clear()
         self._exact.clear()
         del self._program, self._source, self._shapes
 
-    def _programs(self) -> list[Program]:
-        return [*self._exact.values(), *([self._program] if self._program else [])]
+    def _programs_for(self, exact: Mapping[tuple[Shape, ...], Any], places: Places) -> dict[tuple[Shape, ...], Program]:
+        return {
+            shapes: Program(openvino(), compiled, places.inputs, places.outputs) for shapes, compiled in exact.items()
+        }
+
+    def _grow(self, exact: Mapping[tuple[Shape, ...], Any], places: Places) -> None:
+        """Take in programs for more rows; called on a thread of its own while this one and others run."""
+        found = self._programs_for(exact, places)
+        self._warm(found)
+        self._exact = {**found, **self._exact}
 
     def _program_for(self, sent: tuple[Shape, ...]) -> Program:
         """The compiled model that takes these shapes; one of their ranks is compiled if there is none."""
@@ -128,6 +137,8 @@ class OpenVinoSignature:
 
     def _in_pieces(self, arrays: Sequence[NDArray[Any]], aliases: Sequence[str]) -> dict[str, NDArray[Any]]:
         """A request of some rows as runs of the numbers that were compiled for."""
+        if self._growth is not None:
+            self._growth.begin()
         parts: list[dict[str, NDArray[Any]]] = []
         start, rows = 0, arrays[0].shape[0]
         for shapes, program in self._exact.items():
@@ -153,11 +164,15 @@ class OpenVinoSignature:
                 self._variants.popitem(last=False)
             return self._variants[ranks]
 
-    def _warm(self) -> None:
+    def _one_row(self) -> dict[tuple[Shape, ...], Program]:
+        """The program for any shape, with the smallest that it takes."""
+        one = tuple(tuple(max(size, 1) for size in shape or ()) for shape in self._shapes.declared)
+        return {one: self._program} if self._program is not None else {}
+
+    def _warm(self, programs: Mapping[tuple[Shape, ...], Program]) -> None:
         """Zeros through every infer request; a graph that refuses zeros is none the worse."""
         types = [dtypes.numpy_dtype(spec.data_type) for spec in self._signature.inputs.values()]
-        one = tuple(tuple(max(size, 1) for size in shape or ()) for shape in self._shapes.declared)
-        for shapes, program in (self._exact or ({one: self._program} if self._program else {})).items():
+        for shapes, program in programs.items():
             arrays = [np.zeros(shape, dtype) for shape, dtype in zip(shapes, types, strict=True)]
             try:
                 self._shapes.admit(shapes)

@@ -49,6 +49,8 @@ class Compiled:
     """Compiled for every shape that the signature states; None where `exact` does, or its ranks are not known."""
     best_rows: int
     """See LoadedModel.best_rows."""
+    later: tuple[int, ...] = ()
+    """Numbers of rows that are worth a program only once so many come: see `openvino_growth.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def compiled(
     config: Config,
     read: Read = openvino_conversion.convert,
     rows: Sequence[int] = (),
+    later: Sequence[int] = (),
 ) -> Compiled:
     """Convert and compile.
 
@@ -81,7 +84,7 @@ def compiled(
         signature: which of its signatures.
         config: from `on_openvino.settings`.
         read: where the OpenVINO model comes from.
-        rows: from `on_openvino.own_rows`, if the answer to each row is known not to depend on the others.
+        rows, later: from `on_openvino.own_rows`, if the answer to each row is known not to depend on the others.
 
     Raises:
         NotConvertible: operations, types or names that OpenVINO does not have.
@@ -105,8 +108,24 @@ def compiled(
         converted.narrowed,
         exact,
         whole,
-        max(rows, default=MANY),
+        max((*rows, *later), default=MANY),
+        tuple(later),
     )
+
+
+def grown(made: Compiled) -> tuple[dict[tuple[Shape, ...], Any], Converted]:
+    """The programs that were left for later, most rows first, and the graph that they were compiled from.
+
+    Raises:
+        NotConvertible: OpenVINO does not compile them after all.
+        BadInput: the version's files have gone since.
+    """
+    converted = made.source.get()
+    try:
+        return _compiled_for(made.later, converted, made.shapes.declared, made.config), converted
+    finally:
+        if made.shapes.settled:
+            made.source.forget()
 
 
 def compile_model(converted: Converted, config: Config) -> Any:

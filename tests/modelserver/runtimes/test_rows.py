@@ -1,5 +1,7 @@
-"""Networks that convolve, with a card: compiled for exactly one row, or one and four."""
+"""Networks that convolve, with a card: compiled for exactly one row, and for two once so many come."""
 
+import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,9 +21,11 @@ from serving.errors import BadInput
 from serving.modelserver.runtimes import choice
 from serving.modelserver.runtimes.on_openvino import own_rows
 from serving.modelserver.runtimes.openvino_compiled import MANY
-from serving.modelserver.runtimes.protocol import LoadedModel, RuntimeOptions
+from serving.modelserver.runtimes.protocol import LoadedModel, RuntimeOptions, Signature, TensorSpec
+from serving.wire.dtypes import FLOAT
 from training import quantized, saved_model_writer
 
+GROWTH = "openvino-growth"
 SPEC = ImageInput(height=24, width=24)
 
 
@@ -67,7 +71,64 @@ def ask(model: LoadedModel, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def test_requests_are_merged_as_far_as_it_saves_work(model: LoadedModel) -> None:
-    assert model.best_rows == {"f32": 1, "int8": 4}[model.precision]
+    assert model.best_rows == 2
+
+
+def programs(model: LoadedModel) -> set[int]:
+    """Rows that serving_default has a program for, once nothing is being compiled any more."""
+    for thread in threading.enumerate():
+        if thread.name == GROWTH:
+            thread.join(60)
+    return {shapes[0][0] for shapes in model._compiled["serving_default"]._exact}  # type: ignore[attr-defined]
+
+
+def test_two_rows_have_a_program_of_their_own_from_the_first_time_that_they_come(model: LoadedModel) -> None:
+    ask(model, noise(1))
+    assert programs(model) == {1}
+
+    alone = ask(model, noise(2))
+
+    assert programs(model) == {1, 2}
+    np.testing.assert_allclose(ask(model, noise(5))[:2], alone, atol=1e-6)
+
+
+def test_requests_are_answered_while_the_program_for_two_rows_is_made(model: LoadedModel) -> None:
+    expected, answers = ask(model, noise(1)), []
+
+    def keep_asking() -> None:
+        for _ in range(50):
+            answers.append(ask(model, noise(2))[:1])
+
+    threads = [threading.Thread(target=keep_asking) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+
+    assert len(answers) == 200
+    np.testing.assert_allclose(np.concatenate(answers), np.repeat(expected, 200, axis=0), atol=1e-6)
+    assert programs(model) == {1, 2}
+
+
+def test_a_version_whose_files_have_gone_goes_on_row_by_row(
+    version: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = Path(shutil.copytree(version, tmp_path / "1"))
+    with closing(choice.load(folder, RuntimeOptions(runtime="openvino", precision="f32"))) as loaded:
+        shutil.rmtree(folder)
+
+        assert ask(loaded, noise(2)).shape == (2, 3)
+        assert programs(loaded) == {1}
+        assert ask(loaded, noise(2)).shape == (2, 3)
+    assert "rows are run one by one" in caplog.text
+
+
+def test_a_version_is_closed_while_its_program_for_two_rows_is_made(version: Path) -> None:
+    loaded = choice.load(version, RuntimeOptions(runtime="openvino", precision="f32"))
+    ask(loaded, noise(2))
+    loaded.close()
+
+    assert not [thread for thread in threading.enumerate() if thread.name == GROWTH]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 8, 11])
@@ -95,10 +156,13 @@ def test_other_shapes_are_refused_as_ever(model: LoadedModel, shape: tuple[int, 
         ask(model, np.zeros(shape, np.uint8))
 
 
-def test_what_does_not_convolve_is_compiled_for_any_number_of_rows() -> None:
-    assert own_rows({"MatMul", "Softmax"}, "f32") == ()
-    assert own_rows({"Conv2D", "MatMul"}, "f32") == (1,)
-    assert own_rows({"DepthwiseConv2dNative"}, "bf16") == (1, 4)
+def test_what_does_not_convolve_or_answers_no_rows_is_compiled_for_any_number_of_rows() -> None:
+    rows, one = TensorSpec(FLOAT, (-1, 3), "y:0"), TensorSpec(FLOAT, (3,), "z:0")
+    answers_rows, answers_one = Signature("s", {}, {"y": rows}), Signature("s", {}, {"y": rows, "z": one})
+
+    assert own_rows({"Conv2D", "MatMul"}, answers_rows) == own_rows({"DepthwiseConv2dNative"}, answers_rows) == (1, 2)
+    assert own_rows({"MatMul", "Softmax"}, answers_rows) == ()
+    assert own_rows({"Conv2D", "MatMul"}, answers_one) == ()
 
 
 def test_without_a_card_nobody_says_that_rows_stand_alone(saved_models: Path) -> None:

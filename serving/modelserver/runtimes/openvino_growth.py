@@ -1,0 +1,71 @@
+"""Programs that only a busy model is worth: compiled beside the answers, the first time that they would have been used.
+
+A program for two rows makes each an eighth cheaper and takes half a second of CPU and 41 MB for a MobileNetV2.
+Until it is there, and if it never comes, rows are run one by one.
+"""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from serving.errors import ServingError
+from serving.modelserver.runtimes.openvino_compiled import Compiled, grown
+from serving.modelserver.runtimes.openvino_conversion import NotConvertible
+from serving.modelserver.runtimes.openvino_shapes import Shape
+
+_LOG = logging.getLogger(__name__)
+
+
+class Places(Protocol):
+    """Where a compiled graph has its inputs and outputs; see Converted."""
+
+    @property
+    def inputs(self) -> Sequence[int]:
+        """Place of each input of the signature, in order."""
+
+    @property
+    def outputs(self) -> Mapping[str, int]:
+        """Alias to place."""
+
+
+Take = Callable[[Mapping[tuple[Shape, ...], Any], Places], None]
+"""Is given what was compiled, by the shapes that it is for."""
+
+
+class Growth:
+    """Compiles what was left for later, once, on a thread of its own."""
+
+    def __init__(self, compiled: Compiled, take: Take) -> None:
+        """Nothing happens until `begin`."""
+        self._compiled, self._take = compiled, take
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def begin(self) -> None:
+        """Told at every run that could have used it; only the first one counts."""
+        if self._thread is not None or not self._lock.acquire(blocking=False):
+            return
+        try:
+            if self._thread is None and not self._closed:
+                thread = threading.Thread(target=self._grow, name="openvino-growth", daemon=True)
+                thread.start()
+                self._thread = thread
+        except RuntimeError:  # the system has no thread left: the next run may ask again
+            return
+        finally:
+            self._lock.release()
+
+    def _grow(self) -> None:
+        try:
+            self._take(*grown(self._compiled))
+        except (ServingError, NotConvertible, RuntimeError, MemoryError) as error:
+            _LOG.warning("%s: rows are run one by one: %s", self._compiled.signature.name, error)
+
+    def close(self) -> None:
+        """Begin nothing any more, and wait for what has begun."""
+        with self._lock:
+            self._closed = True
+        if self._thread is not None:
+            self._thread.join()
