@@ -47,10 +47,13 @@ class Compiled:
     """Compiled for inputs of exactly these shapes, most rows first."""
     whole: Any
     """Compiled for every shape that the signature states; None where `exact` does, or its ranks are not known."""
-    best_rows: int
-    """See LoadedModel.best_rows."""
-    later: tuple[int, ...] = ()
+    later: Sequence[int] = ()
     """Numbers of rows that are worth a program only once so many come: see `openvino_growth.py`."""
+
+    @property
+    def best_rows(self) -> int:
+        """See LoadedModel.best_rows."""
+        return max((*(shapes[0][0] for shapes in self.exact), *self.later), default=MANY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,6 @@ class Packed:
     narrowed: tuple[str, ...]
     exact: Mapping[tuple[Shape, ...], bytes]
     whole: bytes
-    best_rows: int
 
 
 def compiled(
@@ -84,19 +86,18 @@ def compiled(
         signature: which of its signatures.
         config: from `on_openvino.settings`.
         read: where the OpenVINO model comes from.
-        rows, later: from `on_openvino.own_rows`, if the answer to each row is known not to depend on the others.
+        rows: from `on_openvino.own_rows`, if the answer to each row is known not to depend on the others.
+        later: the same, not to be compiled now.
 
     Raises:
         NotConvertible: operations, types or names that OpenVINO does not have.
         DataLoss: the version's files are damaged.
     """
     converted = read(bundle, signature)
-    source = Source(converted, _again(bundle, signature, read))
-    shapes = Shapes(source)
+    shapes = Shapes(source := Source(converted, _again(bundle, signature, read)))
     exact = _compiled_for(rows, converted, shapes.declared, config)
     whole = compile_model(converted, config) if not exact and None not in shapes.declared else None
-    if shapes.settled:
-        source.forget()
+    shapes.forget_source()
     return Compiled(
         signature,
         config,
@@ -108,8 +109,7 @@ def compiled(
         converted.narrowed,
         exact,
         whole,
-        max((*rows, *later), default=MANY),
-        tuple(later),
+        later,
     )
 
 
@@ -124,8 +124,7 @@ def grown(made: Compiled) -> tuple[dict[tuple[Shape, ...], Any], Converted]:
     try:
         return _compiled_for(made.later, converted, made.shapes.declared, made.config), converted
     finally:
-        if made.shapes.settled:
-            made.source.forget()
+        made.shapes.forget_source()
 
 
 def compile_model(converted: Converted, config: Config) -> Any:
@@ -151,7 +150,6 @@ def packed(made: Compiled) -> Packed | None:
         made.narrowed,
         {shapes: _bytes(program) for shapes, program in made.exact.items()},
         _bytes(made.whole) if made.whole is not None else b"",
-        made.best_rows,
     )
 
 
@@ -174,7 +172,6 @@ def unpacked(package: Packed, bundle: Bundle) -> Compiled:
         package.narrowed,
         {shapes: _imported(program, config) for shapes, program in package.exact.items()},
         _imported(package.whole, config) if package.whole else None,
-        package.best_rows,
     )
 
 

@@ -42,6 +42,11 @@ class Shapes:
         if self.settled:
             self._trial = None
 
+    def forget_source(self) -> None:
+        """Let go of the graph, unless requests may have to be tried on it."""
+        if self.settled:
+            self._source.forget()
+
     def fit(self, shapes: tuple[Shape, ...]) -> bool:
         """Whether they are of the form that the signature states."""
         return all(map(_fits, self.declared, shapes))
