@@ -84,18 +84,25 @@ class Admission:
         await self._turn(now, deadline)
 
     async def _turn(self, now: float, deadline: float) -> None:
-        waiter = _Waiter(asyncio.get_running_loop().create_future(), now, self._credit > 0)
+        loop = asyncio.get_running_loop()
+        waiter = _Waiter(loop.create_future(), now, self._credit > 0)
         self._waiting.append(waiter)
+        clock = loop.call_later(min(BURST_S, deadline - now), self._give_up, waiter)
         try:
-            async with asyncio.timeout(min(BURST_S, deadline - now)):
-                in_time = await waiter.turn
-        except (TimeoutError, asyncio.CancelledError) as error:
+            in_time = await waiter.turn
+        except asyncio.CancelledError:
             self._forget(waiter)
-            if isinstance(error, asyncio.CancelledError):
-                raise
-            in_time = False
+            raise
+        finally:
+            clock.cancel()
         if not in_time:
             self._refuse(monotonic(), deadline)
+
+    def _give_up(self, waiter: _Waiter) -> None:
+        """Its turn has not come in time."""
+        if not waiter.turn.done():
+            self._waiting.remove(waiter)
+            waiter.turn.set_result(False)
 
     def leave(self) -> None:
         """The work is done, well or not; the next in the queue has its turn."""
