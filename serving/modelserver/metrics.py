@@ -1,5 +1,7 @@
 """Every figure that the model server counts, for two pages.
 
+What is counted for every request is noted down first and counted many at once, or when somebody looks.
+
 `/metrics` shows `Metrics.registry`, in prometheus_client's own format. The original's page is made
 by prometheus_page.py from `Metrics.originals`: the same kinds of counters, each with the name that
 TensorFlow Serving gives it. `lifecycle/` counts runs and states, the doors count requests.
@@ -10,12 +12,16 @@ model have ended too (`forget`), so hundreds of swaps do not make the page grow.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import Generic, Literal, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 M = TypeVar("M", bound=MetricWrapperBase)
 
@@ -25,6 +31,9 @@ VERSIONS_KEPT = 3
 MOST_NAMES_ASKED_FOR = 2_000
 """The original counts unknown models under the name asked for; past so many series further names are
 counted under an empty one, or a stranger could fill the memory."""
+
+AT_ONCE = 512
+"""Figures are counted so many at once, some seven a request, with everything that takes in the caches."""
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -88,14 +97,32 @@ class Original:
         return sum(value for suffix, _, value in self.samples() if suffix == "")
 
 
+_Noted = tuple[Family[Counter], tuple[str, ...], None] | tuple[Family[Histogram], tuple[str, ...], float]
+"""What to count, its labels, and the value where there is one."""
+
+
+class _First(Collector):
+    """Shows nothing; asked before all others, it has done what must be done before they are."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+
+    def collect(self) -> Iterator[Metric]:
+        """Nothing."""
+        self._act()
+        return iter(())
+
+
 class Metrics:
     """All counters of one server. The methods are cheap enough to be called for every request."""
 
     def __init__(self) -> None:
+        self._noted: deque[_Noted] = deque()
+        self._settling = Lock()
         self.registry = CollectorRegistry()
         """What `/metrics` shows, this process's memory, CPU and open files included."""
-        self.originals: list[Original] = []
-        """What the original's page shows, in this order."""
+        self.registry.register(_First(self._settle))
+        self._originals: list[Original] = []
         self._keep_originals()
         self._keep_own()
         ProcessCollector(registry=self.registry)
@@ -124,12 +151,12 @@ class Metrics:
 
     def _counter(self, name: str, *labels: str, most: int | None = None) -> Family[Counter]:
         counter = Counter(_identifier(name), name, labels, registry=None)
-        self.originals.append(Original(name, "counter", counter))
+        self._originals.append(Original(name, "counter", counter))
         return Family(counter, most)
 
     def _histogram(self, name: str, buckets: tuple[float, ...], *labels: str) -> Family[Histogram]:
         histogram = Histogram(_identifier(name), name, labels, registry=None, buckets=buckets)
-        self.originals.append(Original(name, "histogram", histogram))
+        self._originals.append(Original(name, "histogram", histogram))
         return Family(histogram)
 
     def _keep_own(self) -> None:
@@ -169,17 +196,43 @@ class Metrics:
             )
         )
 
+    @property
+    def originals(self) -> Sequence[Original]:
+        """What the original's page shows, in this order."""
+        self._settle()
+        return self._originals
+
+    def count(self, family: Family[Counter], *labels: str) -> None:
+        """One more, soon."""
+        self._noted.append((family, labels, None))
+        if len(self._noted) >= AT_ONCE:
+            self._settle()
+
+    def observe(self, family: Family[Histogram], value: float, *labels: str) -> None:
+        """One value, soon."""
+        self._noted.append((family, labels, value))
+
+    def _settle(self) -> None:
+        """Count what has been noted down."""
+        with self._settling:
+            while self._noted:
+                noted = self._noted.popleft()
+                if noted[2] is None:
+                    noted[0].of(*noted[1]).inc()
+                else:
+                    noted[0].of(*noted[1]).observe(noted[2])
+
     def count_request(self, model: str, status: str) -> None:
         """`:request_count`. `model` as it was asked for; `status` is a code's name."""
-        self._request_count.of(model, status).inc()
+        self.count(self._request_count, model, status)
 
     def time_request(self, model: str, api: str, entrypoint: str, seconds: float) -> None:
         """`:request_latency`, of successes only. API `Predict` with `GRPC`, `predict` with `REST`."""
-        self._request_latency.of(model, api, entrypoint).observe(seconds * 1e6)
+        self.observe(self._request_latency, seconds * 1e6, model, api, entrypoint)
 
     def time_runtime(self, model: str, api: str, seconds: float) -> None:
         """`:runtime_latency`. API `Predict`, `Classify`, ... at both doors."""
-        self._runtime_latency.of(model, api, "TF1").observe(seconds * 1e6)
+        self.observe(self._runtime_latency, seconds * 1e6, model, api, "TF1")
 
     def count_examples(self, model: str, count: int) -> None:
         """`:request_example_counts` and its total, of MultiInference."""
@@ -192,8 +245,8 @@ class Metrics:
         Pass empty names and None for what is not being served: only then are labels a closed list.
         """
         number = "" if version is None else str(version)
-        self.requests.of(model, number, signature, code).inc()
-        self.seconds.of(model, number, signature, "total").observe(total_s)
+        self.observe(self.seconds, total_s, model, number, signature, "total")
+        self.count(self.requests, model, number, signature, code)
 
     def meter(self, model: str, version: int) -> "VersionMeter":
         """What the runs of one version are counted with."""
@@ -201,6 +254,7 @@ class Metrics:
 
     def forget(self, model: str, version: int, path: str) -> None:
         """Remove every series of a version that has ended; `path` is its folder."""
+        self._settle()
         for own in (self.requests, self.seconds, self.batch_rows, self.queue_depth, self.load_seconds):
             own.forget(model, str(version))
         self.version_state.forget(model, str(version))
@@ -213,26 +267,19 @@ class VersionMeter:
 
     def __init__(self, metrics: Metrics, model: str, version: str) -> None:
         self._metrics, self._model, self._version = metrics, model, version
-        self._stages: dict[str, tuple[Histogram, Histogram]] = {}
-        self._rows = metrics.batch_rows.of(model, version)
+        metrics.batch_rows.of(model, version)  # on the page from the start
         self.depth = metrics.queue_depth.of(model, version)
         """Requests that wait; raise and lower it as they come and go."""
 
     def ran(self, signature: str, queue_s: float, run_s: float) -> None:
         """One request's time in the queue and in its run. `signature` is one that the model has."""
-        stages = self._stages.get(signature)
-        if stages is None:
-            of = self._metrics.seconds.of
-            stages = self._stages[signature] = (
-                of(self._model, self._version, signature, "queue"),
-                of(self._model, self._version, signature, "run"),
-            )
-        stages[0].observe(queue_s)
-        stages[1].observe(run_s)
+        metrics = self._metrics
+        metrics.observe(metrics.seconds, queue_s, self._model, self._version, signature, "queue")
+        metrics.observe(metrics.seconds, run_s, self._model, self._version, signature, "run")
 
     def batch(self, rows: int) -> None:
         """One run of so many rows."""
-        self._rows.observe(rows)
+        self._metrics.observe(self._metrics.batch_rows, rows, self._model, self._version)
 
 
 def _identifier(name: str) -> str:
