@@ -67,6 +67,30 @@ def test_a_connection_that_drips_blank_lines_after_an_answer_is_closed(impatient
         received(connection)  # ends only because the other side closes
 
 
+@pytest.mark.parametrize("apart", [True, False], ids=["after-the-answer", "with-the-first"])
+def test_a_second_head_that_does_not_end_is_closed(impatient: Caller, apart: bool) -> None:
+    whole, half = b"GET /livez HTTP/1.1\r\nHost: g\r\n\r\n", b"GET /livez HTTP/1.1\r\nHo"
+    with impatient.connect() as connection:
+        connection.sendall(whole if apart else whole + half)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        if apart:
+            connection.sendall(half)
+        received(connection)  # ends only because the other side closes
+
+
+def test_a_second_head_in_two_pieces_is_answered(impatient: Caller) -> None:
+    with impatient.connect() as connection:
+        for _ in range(3):
+            connection.sendall(b"GET /livez HTTP/1.1\r\nHo")
+            connection.sendall(b"st: g\r\n\r\n")
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize("host", ["g", "", "a" * 70 + ".example", "!?", "[::1]:80", "g:99999"])
+def test_whatever_the_host_is_called_the_route_is_the_same(gateway: Caller, host: str) -> None:
+    assert gateway.classify(RED, Host=host).labels == ["red"]
+
+
 @pytest.mark.parametrize("whole", [True, False], ids=["in-one-piece", "without-end"])
 def test_a_head_that_is_too_long_is_a_431(impatient: Caller, whole: bool) -> None:
     with impatient.connect() as connection:
