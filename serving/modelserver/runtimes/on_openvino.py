@@ -142,7 +142,7 @@ class OpenVinoSignature:
     def _in_pieces(self, arrays: Sequence[NDArray[Any]], aliases: Sequence[str]) -> dict[str, NDArray[Any]]:
         """A request of some rows as runs of the numbers that were compiled for."""
         if self._growth is not None:
-            self._growth.begin()
+            self._growth.missed()
         parts: list[dict[str, NDArray[Any]]] = []
         start, rows = 0, arrays[0].shape[0]
         for shapes, program in self._exact.items():

@@ -1,6 +1,6 @@
-"""Programs that only a busy model is worth: compiled beside the answers, the first time that they would have been used.
+"""Programs that only a busy model is worth: compiled beside the answers, once they would have been used a few times.
 
-A program for two rows makes each an eighth cheaper and takes half a second of CPU and 41 MB for a MobileNetV2.
+A program for two rows makes each an eighth cheaper and takes half a second of CPU and 40 to 50 MB for a MobileNetV2.
 Until it is there, and if it never comes, rows are run one by one.
 """
 
@@ -29,6 +29,9 @@ class Places(Protocol):
         """Alias to place."""
 
 
+WORTH_IT = 16
+"""Runs that could have used a program, before it is compiled: a warm-up and a caller now and then are no load."""
+
 Take = Callable[[Mapping[tuple[Shape, ...], Any], Places], None]
 """Is given what was compiled, by the shapes that it is for."""
 
@@ -37,15 +40,17 @@ class Growth:
     """Compiles what was left for later, once, on a thread of its own."""
 
     def __init__(self, compiled: Compiled, take: Take) -> None:
-        """Nothing happens until `begin`."""
+        """Nothing happens until it is missed often enough."""
         self._compiled, self._take = compiled, take
+        self._missed = 0
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
 
-    def begin(self) -> None:
-        """Told at every run that could have used it; only the first one counts."""
-        if self._thread is not None or not self._lock.acquire(blocking=False):
+    def missed(self) -> None:
+        """Told of every run that could have used a program that is not there yet."""
+        self._missed += 1
+        if self._missed < WORTH_IT or self._thread is not None or not self._lock.acquire(blocking=False):
             return
         try:
             if self._thread is None and not self._closed:
