@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from serving import memory
 from serving.errors import ServingError
 from serving.modelserver.runtimes.openvino_compiled import Compiled, grown
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible
@@ -65,6 +66,7 @@ class Growth:
     def _grow(self) -> None:
         try:
             self._take(*grown(self._compiled))
+            memory.give_back()  # what compiling has left: 33 MB of 75
         except (ServingError, NotConvertible, RuntimeError, MemoryError) as error:
             _LOG.warning("%s: rows are run one by one: %s", self._compiled.signature.name, error)
 
