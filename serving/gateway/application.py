@@ -48,9 +48,10 @@ class Whole(Response):
         """Hand over an ordinary answer as it stands.
 
         Flask copies the headers to look for locations and lengths that are left to set, and wraps the body to
-        notice its end; an answer of status 200 has no use for the first, nor `front.py` for the second.
+        notice its end; an answer of status 200 with a body has no use for the first, nor `front.py` for the second.
         """
-        if self.status_code != 200 or environ["REQUEST_METHOD"] == "HEAD" or BODY_KEY not in environ:
+        ordinary = self.status_code == 200 and self.response and environ["REQUEST_METHOD"] != "HEAD"
+        if not ordinary or BODY_KEY not in environ:
             return super().__call__(environ, start_response)
         start_response(self.status, self.headers.to_wsgi_list())
         return self.response  # type: ignore[return-value]

@@ -47,3 +47,16 @@ def test_a_page_that_has_not_changed_is_not_sent_again(gateway: Caller) -> None:
 @pytest.mark.parametrize("path", ["/pages/", "/pages/index.html", "/pages/../app.py", "/pages/%2e%2e/app.py"])
 def test_nothing_else_of_the_package_is_served(gateway: Caller, path: str) -> None:
     assert gateway.ask(path).status == 404
+
+
+def test_options_names_the_methods_and_has_no_body(gateway: Caller) -> None:
+    answer = gateway.ask("/v1/models/colors/classify", method="OPTIONS")
+
+    assert (answer.status, set(answer.headers["allow"].split(", "))) == (200, {"OPTIONS", "POST"})
+    assert (answer.headers["content-length"], answer.body) == ("0", b"")
+
+
+def test_head_says_how_long_the_answer_would_be(gateway: Caller) -> None:
+    whole, head = gateway.ask("/docs"), gateway.ask("/docs", method="HEAD")
+
+    assert (head.status, head.headers["content-length"], head.body) == (200, str(len(whole.body)), b"")
