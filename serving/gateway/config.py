@@ -71,9 +71,10 @@ class GatewayConfig:
     max_in_flight: int = 32
     """Most requests worked on at once; the limit in use adapts below it."""
     min_in_flight: int = 1
-    """The limit in use never goes below it; `python -m serving`, where the models run here too: one a core."""
+    """The limit in use never goes below it; `python -m serving`, where the models run here too: four for each run
+    at a time, 8 on two cores."""
     work_threads: int = 0
-    """Threads that those requests share; 0: one each. `python -m serving`: two a core, more only wake each other."""
+    """Threads that those requests share; 0: one each. `python -m serving`: as many as `min_in_flight`."""
     max_waiting: int = 64
     """Most requests that wait for a turn; how long they may adapts below it."""
     calm_latency_s: float = 0.06
