@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from prometheus_client import CollectorRegistry, Counter, Gauge, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -21,7 +21,6 @@ from prometheus_client.registry import Collector
 from serving.card import ModelCard
 from serving.gateway.documents import Said
 from serving.gateway.exchange import Exchange
-from serving.gateway.spread import Spread
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 STAGES = ("read", "queue", "decode", "predict", "encode", "total")
@@ -115,8 +114,8 @@ class GatewayMetrics:
     def _count(self, name: str, text: str, labels: list[str]) -> Family[Counter]:
         return Family(Counter(name, text, labels, registry=self.registry))
 
-    def _spread(self, name: str, text: str, labels: list[str], buckets: Sequence[float]) -> Spread:
-        return Spread(name, text, labels, buckets=buckets, registry=self.registry)
+    def _spread(self, name: str, text: str, labels: list[str], buckets: Sequence[float]) -> Family[Histogram]:
+        return Family(Histogram(name, text, labels, buckets=buckets, registry=self.registry))
 
     def _level(self, name: str, text: str, labels: list[str]) -> Family[Gauge]:
         return Family(Gauge(name, text, labels, registry=self.registry))
@@ -158,9 +157,10 @@ class GatewayMetrics:
             return
         if exchange.side:
             self._sides.of(model, exchange.side).inc()
+        exemplar = {"trace_id": exchange.trace_id}
         for stage in STAGES[:-1]:
             self._stages.of(model, version, stage).observe(getattr(exchange, f"{stage}_s"))
-        self._stages.of(model, version, "total").observe(exchange.total_s(), exchange.trace_id)
+        self._stages.of(model, version, "total").observe(exchange.total_s(), exemplar)
 
     def predicted(self, card: ModelCard, model: str, answers: Sequence[Said]) -> None:
         """Count what was answered: the mix of labels, how sure, how unusual. Later, with what ended."""
@@ -236,10 +236,10 @@ class GatewayMetrics:
         if len(self._seen) > MOST_VERSIONS:
             oldest = next(iter(self._seen))
             del self._seen[oldest]
-            for family in (self._requests, self._items, self._labels, self._anomalies, self._shadowed):
+            for family in (self._requests, self._stages, self._items, self._labels, self._confidence):
                 family.forget(*oldest)
-            for spread in (self._stages, self._confidence, self._brightness, self._longest):
-                spread.forget(*oldest)
+            for family in (self._anomalies, self._brightness, self._longest, self._shadowed):
+                family.forget(*oldest)
             for reference in (self._reference_labels, self._reference_confidence):
                 reference.forget(*oldest)
             self._referred.discard(oldest)
