@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 MOST_PATHS = 256
 """Paths that led to a route and are remembered; those not asked for longest are forgotten."""
+LONGEST_PATH = 256
+"""Characters; longer ones are not remembered, or strangers could fill the memory."""
 
 
 def itself(proxy: T) -> T:
@@ -74,7 +76,7 @@ class Adapter(MapAdapter):
 
     def match(self, *asked: Any, **how: Any) -> Any:
         """The rule and the values in the path; raises what `MapAdapter.match` does."""
-        if asked or how != {"return_rule": True}:
+        if asked or how != {"return_rule": True} or len(self.path_info) > LONGEST_PATH:
             return super().match(*asked, **how)
         rule, values = self.remembered(self.path_info, self.default_method)
         return rule, values.copy()

@@ -200,3 +200,10 @@ def test_request_ids_with_odd_characters_are_replaced(gateway: Caller) -> None:
     answer = gateway.classify(RED, **{"X-Request-Id": 'a"b<script>'})
 
     assert answer.headers["x-request-id"] == answer.json["request_id"] != 'a"b<script>'
+
+
+@pytest.mark.parametrize("length", [4, 400])
+def test_a_path_leads_to_its_route_however_long_it_is_and_how_often_it_is_asked(gateway: Caller, length: int) -> None:
+    for _ in range(3):
+        answer = gateway.classify(RED, model="m" * length)
+        assert (answer.status, "m" * length in answer.json["detail"]) == (404, True)
