@@ -204,13 +204,16 @@ class Metrics:
 
     def count(self, family: Family[Counter], *labels: str) -> None:
         """One more, soon."""
-        self._noted.append((family, labels, None))
-        if len(self._noted) >= AT_ONCE:
-            self._settle()
+        self._note((family, labels, None))
 
     def observe(self, family: Family[Histogram], value: float, *labels: str) -> None:
         """One value, soon."""
-        self._noted.append((family, labels, value))
+        self._note((family, labels, value))
+
+    def _note(self, noted: _Noted) -> None:
+        self._noted.append(noted)
+        if len(self._noted) >= AT_ONCE and not self._settling.locked():  # nobody waits for who counts already
+            self._settle()
 
     def _settle(self) -> None:
         """Count what has been noted down."""

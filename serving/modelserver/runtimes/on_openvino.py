@@ -87,7 +87,6 @@ class OpenVinoSignature:
         self._exact = self._programs_for(compiled.exact, compiled)
         self._growth = Growth(compiled, self._grow) if compiled.later else None
         self._program: Program | None = None
-        self._fitting: tuple[Shape, ...] | None = None
         if compiled.whole is not None:
             self._program = Program(openvino(), compiled.whole, compiled.inputs, compiled.outputs)
         self.best_rows = compiled.best_rows
@@ -131,11 +130,8 @@ class OpenVinoSignature:
 
     def _program_for(self, sent: tuple[Shape, ...]) -> Program:
         """The compiled model that takes these shapes; one of their ranks is compiled if there is none."""
-        if sent == self._fitting and self._program is not None:
-            return self._program
         self._shapes.admit(sent)
         if self._program is not None and self._shapes.fit(sent):
-            self._fitting = sent  # most requests have the shapes of the one before
             return self._program
         return self._variant(tuple(map(len, sent)))
 
