@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 
 from serving.errors import BadInput, Code, DataLoss, FailedPrecondition, ServingError, Unimplemented
 from serving.modelserver.lifecycle import tfrecord
-from serving.modelserver.lifecycle.batching.merge import has_rows, rows_of
+from serving.modelserver.lifecycle.batching.merge import rows_of
 from serving.modelserver.metrics import Metrics
 from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Tensors
 from serving.repository import WARMUP_FILE
@@ -51,7 +51,7 @@ def _asked(request: PredictRequest, model: LoadedModel) -> tuple[str, Tensors, l
 def _run_in_sizes(log: PredictionLog, model: LoadedModel, sizes: Sequence[int]) -> None:
     """Run one row of a record in batches of these sizes: the first of each size is slow, and nobody should wait."""
     signature, inputs, outputs = _asked(log.predict_log.request, model)
-    if not has_rows(model.signatures[signature]) or not rows_of(inputs):
+    if not model.signatures[signature].has_rows or not rows_of(inputs):
         return
     for size in sizes:
         with contextlib.suppress(ServingError):  # the record itself went well; such batches will run one by one

@@ -51,7 +51,7 @@ def load(folder: Path, options: RuntimeOptions | None = None) -> LoadedModel:
 def served(version: CompiledVersion, options: RuntimeOptions) -> LoadedModel:
     """The version, warmed and ready to run; raises as `load` does where TensorFlow has to."""
     model = ServedModel(version, options)
-    del version
+    del version  # the graph goes with it, so that there is something to give back
     memory.give_back()
     return model
 
@@ -84,7 +84,7 @@ class ServedModel:
         self.parallel = max(compiled, default=options.inter_op_threads or machine.cores())
         default = bundle.signatures.get(DEFAULT_SIGNATURE)
         answers = self._compiled.get(DEFAULT_SIGNATURE)
-        merges = default is not None and not version.changes and _has_rows(default)
+        merges = default is not None and not version.changes and default.has_rows
         self.best_rows = 0 if not merges else answers.best_rows if answers else MANY
 
     def shares_run(self, signatures: Collection[str]) -> bool:
@@ -122,9 +122,11 @@ class ServedModel:
 
     def _require_default(self) -> None:
         """Have serving_default ready, or any signature where there is no such one."""
-        missing = [name for name in (DEFAULT_SIGNATURE,) if name in self.signatures and name not in self._runners]
-        if missing or (self.signatures and not self._runners):
-            self._elsewhere((missing or list(self.signatures))[0])
+        if DEFAULT_SIGNATURE in self.signatures:
+            if DEFAULT_SIGNATURE not in self._runners:
+                self._elsewhere(DEFAULT_SIGNATURE)
+        elif self.signatures and not self._runners:
+            self._elsewhere(next(iter(self.signatures)))
 
     def _elsewhere(self, signature: str) -> TensorFlowSession:
         if not self._tensorflow.installed:
@@ -151,9 +153,3 @@ class _LaterTensorFlow:
     def close(self) -> None:
         if self._session is not None:
             self._session.close()
-
-
-def _has_rows(signature: Signature) -> bool:
-    """Whether all inputs and outputs are batches, so that rows of several requests can be computed together."""
-    sides = (*signature.inputs.values(), *signature.outputs.values())
-    return bool(signature.inputs) and all(spec.shape is not None and spec.shape[:1] == (-1,) for spec in sides)

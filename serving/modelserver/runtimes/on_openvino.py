@@ -17,8 +17,8 @@ from serving.errors import BadInput, OutOfRange, ServingError
 from serving.modelserver.runtimes import arguments, machine
 from serving.modelserver.runtimes.openvino_compiled import Compiled, compile_model
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible, core, openvino
-from serving.modelserver.runtimes.openvino_growth import Growth, Places
-from serving.modelserver.runtimes.openvino_program import Program, reason
+from serving.modelserver.runtimes.openvino_growth import Growth
+from serving.modelserver.runtimes.openvino_program import Ports, Program, reason
 from serving.modelserver.runtimes.openvino_shapes import Shape
 from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
 from serving.wire import dtypes
@@ -67,7 +67,7 @@ def own_rows(operations: Collection[str], signature: Signature) -> tuple[int, ..
     save no more, and what they compute with does not stay in the caches. Networks that do not convolve mostly read
     weights, which many rows share.
     """
-    rows = all(spec.shape is not None and spec.shape[:1] == (-1,) for spec in signature.outputs.values())
+    rows = all(spec.has_rows for spec in signature.outputs.values())
     return () if _CONVOLUTIONS.isdisjoint(operations) or not rows else (1, 2)
 
 
@@ -84,11 +84,11 @@ class OpenVinoSignature:
         self._source, self._shapes, self._narrowed = compiled.source, compiled.shapes, compiled.narrowed
         self._lock = threading.Lock()
         self._variants: OrderedDict[tuple[int, ...], Program] = OrderedDict()
-        self._exact = self._programs_for(compiled.exact, compiled)
+        self._exact = _programs(compiled.exact, compiled.ports)
         self._growth = Growth(compiled, self._grow) if compiled.later else None
         self._program: Program | None = None
         if compiled.whole is not None:
-            self._program = Program(openvino(), compiled.whole, compiled.inputs, compiled.outputs)
+            self._program = Program(openvino(), compiled.whole, compiled.ports)
         self.best_rows = compiled.best_rows
         """See LoadedModel.best_rows."""
         programs = [*self._exact.values(), *([self._program] if self._program else [])]
@@ -117,14 +117,9 @@ class OpenVinoSignature:
         self._exact.clear()
         del self._program, self._source, self._shapes
 
-    def _programs_for(self, exact: Mapping[tuple[Shape, ...], Any], places: Places) -> dict[tuple[Shape, ...], Program]:
-        return {
-            shapes: Program(openvino(), compiled, places.inputs, places.outputs) for shapes, compiled in exact.items()
-        }
-
-    def _grow(self, exact: Mapping[tuple[Shape, ...], Any], places: Places) -> None:
+    def _grow(self, exact: Mapping[tuple[Shape, ...], Any], ports: Ports) -> None:
         """Take in programs for more rows; called on a thread of its own while this one and others run."""
-        found = self._programs_for(exact, places)
+        found = _programs(exact, ports)
         self._warm(found)
         self._exact = {**found, **self._exact}
 
@@ -156,7 +151,7 @@ class OpenVinoSignature:
                 try:
                     anything.reshape(anything.model, [[-1] * rank for rank in ranks])
                     program = compile_model(anything, self._config)
-                    self._variants[ranks] = Program(openvino(), program, anything.inputs, anything.outputs)
+                    self._variants[ranks] = Program(openvino(), program, anything.ports)
                 except (RuntimeError, NotConvertible) as error:
                     raise BadInput(f"The graph cannot take inputs of ranks {list(ranks)}: {reason(error)}") from error
             self._variants.move_to_end(ranks)
@@ -179,6 +174,10 @@ class OpenVinoSignature:
                 program.warm(arrays)
             except ServingError:
                 return
+
+
+def _programs(exact: Mapping[tuple[Shape, ...], Any], ports: Ports) -> dict[tuple[Shape, ...], Program]:
+    return {shapes: Program(openvino(), compiled, ports) for shapes, compiled in exact.items()}
 
 
 def _within_32_bits(alias: str, array: NDArray[Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from serving.errors import Aborted
 from serving.modelserver.runtimes import openvino_conversion, saved_model
 from serving.modelserver.runtimes.openvino_conversion import Converted, NotConvertible, core
-from serving.modelserver.runtimes.openvino_program import reason
+from serving.modelserver.runtimes.openvino_program import Ports, reason
 from serving.modelserver.runtimes.openvino_shapes import Shape, Shapes
 from serving.modelserver.runtimes.openvino_source import Source
 from serving.modelserver.runtimes.protocol import Signature
@@ -39,10 +39,9 @@ class Compiled:
     read: Read
     source: Source
     shapes: Shapes
-    inputs: tuple[int, ...]
-    """As in Converted, and so are the next two."""
-    outputs: Mapping[str, int]
+    ports: Ports
     narrowed: tuple[str, ...]
+    """As in Converted."""
     exact: dict[tuple[Shape, ...], Any]
     """Compiled for inputs of exactly these shapes, most rows first."""
     whole: Any
@@ -64,8 +63,7 @@ class Packed:
     config: Config
     read: Read
     declared: tuple[Shape | None, ...]
-    inputs: tuple[int, ...]
-    outputs: Mapping[str, int]
+    ports: Ports
     narrowed: tuple[str, ...]
     exact: Mapping[tuple[Shape, ...], bytes]
     whole: bytes
@@ -98,23 +96,11 @@ def compiled(
     exact = _compiled_for(rows, converted, shapes.declared, config)
     whole = compile_model(converted, config) if not exact and None not in shapes.declared else None
     shapes.forget_source()
-    return Compiled(
-        signature,
-        config,
-        read,
-        source,
-        shapes,
-        converted.inputs,
-        converted.outputs,
-        converted.narrowed,
-        exact,
-        whole,
-        later,
-    )
+    return Compiled(signature, config, read, source, shapes, converted.ports, converted.narrowed, exact, whole, later)
 
 
-def grown(made: Compiled) -> tuple[dict[tuple[Shape, ...], Any], Converted]:
-    """The programs that were left for later, most rows first, and the graph that they were compiled from.
+def grown(made: Compiled) -> tuple[dict[tuple[Shape, ...], Any], Ports]:
+    """The programs that were left for later, most rows first; read again, a graph may have its ports elsewhere.
 
     Raises:
         NotConvertible: OpenVINO does not compile them after all.
@@ -122,7 +108,7 @@ def grown(made: Compiled) -> tuple[dict[tuple[Shape, ...], Any], Converted]:
     """
     converted = made.source.get()
     try:
-        return _compiled_for(made.later, converted, made.shapes.declared, made.config), converted
+        return _compiled_for(made.later, converted, made.shapes.declared, made.config), converted.ports
     finally:
         made.shapes.forget_source()
 
@@ -145,8 +131,7 @@ def packed(made: Compiled) -> Packed | None:
         made.config,
         made.read,
         made.shapes.declared,
-        made.inputs,
-        made.outputs,
+        made.ports,
         made.narrowed,
         {shapes: _bytes(program) for shapes, program in made.exact.items()},
         _bytes(made.whole) if made.whole is not None else b"",
@@ -167,8 +152,7 @@ def unpacked(package: Packed, bundle: Bundle) -> Compiled:
         package.read,
         source,
         Shapes(source, package.declared),
-        package.inputs,
-        package.outputs,
+        package.ports,
         package.narrowed,
         {shapes: _imported(program, config) for shapes, program in package.exact.items()},
         _imported(package.whole, config) if package.whole else None,

@@ -14,7 +14,7 @@ from typing import Any
 
 from serving.errors import DataLoss
 from serving.modelserver.runtimes import graph
-from serving.modelserver.runtimes.openvino_program import reason
+from serving.modelserver.runtimes.openvino_program import Ports, reason
 from serving.modelserver.runtimes.protocol import Signature
 from serving.modelserver.runtimes.saved_model import Bundle
 from serving.wire import dtypes
@@ -71,18 +71,16 @@ def _core() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """A signature as an OpenVINO model, with the place there of every input and output here."""
+    """A signature as an OpenVINO model."""
 
     model: Any
-    inputs: tuple[int, ...]
-    """In the order of the signature's inputs."""
-    outputs: Mapping[str, int]
+    ports: Ports
     narrowed: tuple[str, ...]
     """Inputs whose values must fit into 32 bits, because something is computed from them."""
 
     def declared(self) -> tuple[tuple[int, ...] | None, ...]:
         """Stated shape of each input in the signature's order; -1 varies, None is an unknown rank."""
-        return tuple(_shape(self.model.inputs[place]) for place in self.inputs)
+        return tuple(_shape(self.model.inputs[place]) for place in self.ports.inputs)
 
     def reshape(self, model: Any, shapes: Sequence[Sequence[int]]) -> None:
         """Give a clone of the model these shapes, in the signature's order; -1 varies.
@@ -91,7 +89,7 @@ class Converted:
             RuntimeError: OpenVINO's account of where the graph cannot take them.
         """
         partial = openvino().PartialShape
-        model.reshape({place: partial(list(shape)) for place, shape in zip(self.inputs, shapes, strict=True)})
+        model.reshape({place: partial(list(shape)) for place, shape in zip(self.ports.inputs, shapes, strict=True)})
 
 
 def _shape(port: Any) -> tuple[int, ...] | None:
@@ -123,7 +121,7 @@ def convert(bundle: Bundle, signature: Signature) -> Converted:
     if len(inputs) != len(model.inputs):
         raise NotConvertible("it needs inputs that the signature does not name")
     _only_exact(model, signature, inputs, outputs)
-    return Converted(model, tuple(inputs), outputs, _narrowed(model, signature, inputs))
+    return Converted(model, Ports(tuple(inputs), outputs), _narrowed(model, signature, inputs))
 
 
 def _only_known_types(signature: Signature) -> None:

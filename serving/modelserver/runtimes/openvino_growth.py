@@ -7,34 +7,23 @@ Until it is there, and if it never comes, rows are run one by one.
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from serving import memory
 from serving.errors import ServingError
 from serving.modelserver.runtimes.openvino_compiled import Compiled, grown
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible
+from serving.modelserver.runtimes.openvino_program import Ports
 from serving.modelserver.runtimes.openvino_shapes import Shape
 
 _LOG = logging.getLogger(__name__)
 
 
-class Places(Protocol):
-    """Where a compiled graph has its inputs and outputs; see Converted."""
-
-    @property
-    def inputs(self) -> Sequence[int]:
-        """Place of each input of the signature, in order."""
-
-    @property
-    def outputs(self) -> Mapping[str, int]:
-        """Alias to place."""
-
-
 WORTH_IT = 16
 """Runs that could have used a program, before it is compiled: a warm-up and a caller now and then are no load."""
 
-Take = Callable[[Mapping[tuple[Shape, ...], Any], Places], None]
+Take = Callable[[Mapping[tuple[Shape, ...], Any], Ports], None]
 """Is given what was compiled, by the shapes that it is for."""
 
 

@@ -5,6 +5,7 @@ knows memory: what may be shared with the runtime, and what must be copied.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ml_dtypes
@@ -17,14 +18,22 @@ from serving.modelserver.runtimes.pool import Pool
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where an OpenVINO model has the inputs and outputs of its signature."""
+
+    inputs: tuple[int, ...]
+    """Place of each input, in the order of the signature."""
+    outputs: Mapping[str, int]
+    """Alias to place."""
+
+
 class Program:
     """A compiled model that runs as many calls at once as it has infer requests; others wait their turn."""
 
-    def __init__(self, openvino: Any, compiled: Any, inputs: Sequence[int], outputs: Mapping[str, int]) -> None:
-        """Args: inputs: place of each input of run(), in order. outputs: alias to place."""
+    def __init__(self, openvino: Any, compiled: Any, ports: Ports) -> None:
         self._openvino = openvino
-        self._inputs = inputs
-        self._outputs = outputs
+        self._inputs, self._outputs = ports.inputs, ports.outputs
         self.parallel = int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         self._requests = [compiled.create_infer_request() for _ in range(self.parallel)]
         self._free = Pool(self._requests)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from serving.errors import DataLoss
 from serving.modelserver.runtimes.openvino_conversion import Converted, place, read
+from serving.modelserver.runtimes.openvino_program import Ports
 from serving.modelserver.runtimes.protocol import Signature
 from serving.modelserver.runtimes.saved_model import Bundle
 
@@ -43,4 +44,4 @@ def converted(bundle: Bundle, signature: Signature) -> Converted:
     outputs = {alias: place(model.outputs, alias, spec.data_type) for alias, spec in signature.outputs.items()}
     if len(inputs) != len(model.inputs):
         raise DataLoss(f"{file_of(bundle.folder, signature.name)} takes other inputs than its signature")
-    return Converted(model, inputs, outputs, ())
+    return Converted(model, Ports(inputs, outputs), ())

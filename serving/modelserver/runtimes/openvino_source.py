@@ -16,7 +16,7 @@ class Source:
         self._lock = threading.Lock()
 
     def get(self) -> Converted:
-        """The signature as it was converted; read again, it may have its inputs in other places.
+        """The signature as it was converted; read again, it may have its ports in other places.
 
         Raises:
             BadInput: it was let go of, and the files have gone since. Only requests of a shape that

@@ -46,6 +46,11 @@ class TensorSpec:
     name: str
     """The tensor in the graph, such as `serving_default_x:0`."""
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether it is stated to have a first dimension of any length."""
+        return self.shape is not None and self.shape[:1] == (-1,)
+
 
 @dataclass(frozen=True, slots=True)
 class Signature:
@@ -57,6 +62,11 @@ class Signature:
     method_name: str = "tensorflow/serving/predict"
     defaults: Tensors = field(default_factory=dict)
     """Values of inputs that a request may leave out."""
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether all inputs and outputs do, so that rows of several requests can be computed together."""
+        return bool(self.inputs) and all(spec.has_rows for spec in (*self.inputs.values(), *self.outputs.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from serving.errors import DeadlineExceeded, Overloaded, Unavailable
-from serving.modelserver.lifecycle.batching.merge import check_rows, form_of, has_rows, join, rows_of, split
+from serving.modelserver.lifecycle.batching.merge import check_rows, form_of, join, rows_of, split
 from serving.modelserver.lifecycle.batching.parameters import BatchingOptions
 from serving.modelserver.metrics import VersionMeter
 from serving.modelserver.runtimes.protocol import LoadedModel, Tensors
@@ -67,7 +67,7 @@ class Adaptive:
     def __init__(self, model: LoadedModel, options: BatchingOptions, meter: VersionMeter) -> None:
         self._model, self._options, self._meter = model, options, meter
         self._parallel = max(1, model.parallel)
-        self._mergeable = {name for name, signature in model.signatures.items() if has_rows(signature)}
+        self._mergeable = {name for name, signature in model.signatures.items() if signature.has_rows}
         self._lock = threading.Lock()
         self._running = 0
         self._waiting: deque[Task] = deque()

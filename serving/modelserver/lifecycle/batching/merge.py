@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import BadInput, FailedPrecondition
-from serving.modelserver.runtimes.protocol import Signature, Tensors
+from serving.modelserver.runtimes.protocol import Tensors
 
 Array = NDArray[Any]
 
@@ -25,12 +25,6 @@ def rows_of(inputs: Tensors) -> int | None:
 def form_of(inputs: Tensors) -> Hashable:
     """Equal for requests whose rows fit under each other as they are."""
     return tuple(sorted((alias, array.dtype.str, array.dtype.name, array.shape[1:]) for alias, array in inputs.items()))
-
-
-def has_rows(signature: Signature) -> bool:
-    """Whether every input and output is stated to have a first dimension of any length."""
-    specs = (*signature.inputs.values(), *signature.outputs.values())
-    return bool(signature.inputs) and all(spec.shape and spec.shape[0] == -1 for spec in specs)
 
 
 def join(requests: Sequence[Tensors]) -> Mapping[str, Array]:

@@ -16,7 +16,7 @@ from serving.wire.protos import BatchingParameters as BatchingProto
 
 PER_MODEL_FILE = "batching_params.pbtxt"
 
-_LEAST = {"max_batch_size": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 0, "num_batch_threads": 1}
+_LEAST = {"max_batch_size": 1, "num_batch_threads": 1, "batch_timeout_micros": 0, "max_enqueued_batches": 0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,11 +44,7 @@ class BatchingParameters:
 
     def __post_init__(self) -> None:
         """Refuse what could never run a batch."""
-        positive = ("max_batch_size", "num_batch_threads")
-        for name, least in [(name, 1) for name in positive] + [
-            ("batch_timeout_micros", 0),
-            ("max_enqueued_batches", 0),
-        ]:
+        for name, least in _LEAST.items():
             if (value := getattr(self, name)) < least:
                 raise BadInput(f"{name} must be {'positive' if least else 'non-negative'}; was {value}")
         if self.max_execution_batch_size is not None and not 0 < self.max_execution_batch_size <= self.max_batch_size:
