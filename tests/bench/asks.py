@@ -7,19 +7,30 @@ import base64
 import itertools
 import json
 import socket
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
 
 import grpc
 import numpy as np
 
 from serving.wire import protos, tensors
 
+PREDICT = "/tensorflow.serving.PredictionService/Predict"
+TIMEOUT_S = 30.0
+
 Ask = Callable[[], None]
 """Send one request and read its answer; raises OSError or RuntimeError if it failed."""
 
-PREDICT = "/tensorflow.serving.PredictionService/Predict"
-TIMEOUT_S = 30.0
+
+class Caller(Protocol):
+    """An Ask over a connection of its own."""
+
+    def __call__(self) -> None:
+        """Ask once."""
+
+    def close(self) -> None:
+        """Hang up."""
 
 
 class HttpAsk:
@@ -79,6 +90,23 @@ def _received(connection: socket.socket) -> bytes:
     if not chunk:
         raise RuntimeError("the server closed the connection")
     return chunk
+
+
+@contextmanager
+def calling(callers: Sequence[Caller]) -> Iterator[Sequence[Caller]]:
+    """All of them hang up when the block ends."""
+    try:
+        yield callers
+    finally:
+        for caller in callers:
+            caller.close()
+
+
+def posting(address: str, path: str, kind: str, bodies: Sequence[bytes], count: int) -> Sequence[Caller]:
+    """So many callers over HTTP who each begin elsewhere among the bodies."""
+    share = max(1, len(bodies) // count)
+    places = [(at * share) % len(bodies) for at in range(count)]
+    return [HttpAsk(address, path, kind, [*bodies[place:], *bodies[:place]]) for place in places]
 
 
 def rest_bodies(files: Sequence[bytes], signature: str = "encoded", alias: str = "image_bytes") -> list[bytes]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.bench.asks import Ask, HttpAsk
+from tests.bench.asks import Caller, calling, posting
 from tests.bench.load import closed_spell
 from tests.bench.loops import Loop
 from tests.bench.open_loop import open_loop
@@ -28,8 +28,8 @@ AT_HALF = 24
 WARM_UP_S = 0.7
 
 Figures = dict[str, float]
-Asks = Callable[[int], Sequence[Ask]]
-"""So many connections, ready to ask."""
+Callers = Callable[[int], Sequence[Caller]]
+"""So many of them, ready to ask."""
 
 
 @dataclass(slots=True)
@@ -69,14 +69,14 @@ def looping(kind: str, size: int, *arguments: Path) -> Iterator[Running]:
 
 
 @contextmanager
-def served(start: Callable[[ExitStack, Mapping[str, str]], Asks]) -> Iterator[Running]:
+def served(start: Callable[[ExitStack, Mapping[str, str]], Callers]) -> Iterator[Running]:
     """A server; `start` gives the environment to its processes and says how to ask it."""
     tree, begun = Tree(), time.monotonic()
     with ExitStack() as stack:
-        asks = start(stack, tree.environment)
-        _until_answered(asks)
+        callers = start(stack, tree.environment)
+        _until_answered(callers)
         ready_s = time.monotonic() - begun
-        yield Running(partial(_saturate, asks, tree), partial(_offer, asks), tree.peak_mb, ready_s)
+        yield Running(partial(_saturate, callers, tree), partial(_offer, callers), tree.peak_mb, ready_s)
 
 
 @contextmanager
@@ -105,53 +105,34 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             return
 
 
-def posts(address: str, path: str, kind: str, sent: Sequence[bytes]) -> Asks:
-    """HTTP connections that each begin elsewhere among the bodies."""
-
-    def make(count: int) -> Sequence[Ask]:
-        share = max(1, len(sent) // count)
-        places = [(at * share) % len(sent) for at in range(count)]
-        return [HttpAsk(address, path, kind, [*sent[place:], *sent[:place]]) for place in places]
-
-    return make
+def posts(address: str, path: str, kind: str, sent: Sequence[bytes]) -> Callers:
+    """Over HTTP, as many as are wanted."""
+    return partial(posting, address, path, kind, sent)
 
 
-def _until_answered(asks: Asks, within_s: float = 120.0) -> None:
+def _until_answered(callers: Callers, within_s: float = 120.0) -> None:
     """Ask until the first answer."""
     give_up = time.monotonic() + within_s
-    (ask,) = asks(1)
-    while True:
-        try:
-            ask()
-        except (OSError, RuntimeError) as error:
-            if time.monotonic() > give_up:
-                raise RuntimeError(f"no answer within {within_s:g} s: {error}") from error
-            time.sleep(0.05)
-        else:
-            _hang_up([ask])
-            return
+    with calling(callers(1)) as (ask,):
+        while True:
+            try:
+                ask()
+                return
+            except (OSError, RuntimeError) as error:
+                if time.monotonic() > give_up:
+                    raise RuntimeError(f"no answer within {within_s:g} s: {error}") from error
+                time.sleep(0.05)
 
 
-def _saturate(asks: Asks, tree: Tree, seconds: float) -> Figures:
+def _saturate(callers: Callers, tree: Tree, seconds: float) -> Figures:
     """Eight callers who never pause."""
-    callers = asks(CALLERS)
-    try:
-        closed_spell(callers, WARM_UP_S)
-        found = closed_spell(callers, seconds, tree.cpu_s)
-    finally:
-        _hang_up(callers)
+    with calling(callers(CALLERS)) as eight:
+        closed_spell(eight, WARM_UP_S)
+        found = closed_spell(eight, seconds, tree.cpu_s)
     return {"per_second": found.per_second, "cpu_ms": found.cpu_ms, "failed": found.failed}
 
 
-def _offer(asks: Asks, per_second: float, seconds: float) -> Figures:
-    callers = asks(AT_HALF)
-    try:
-        row = open_loop(callers, per_second, seconds).row()
-    finally:
-        _hang_up(callers)
+def _offer(callers: Callers, per_second: float, seconds: float) -> Figures:
+    with calling(callers(AT_HALF)) as enough:
+        row = open_loop(enough, per_second, seconds).row()
     return {"p50_ms": row["p50_ms"], "p99_ms": row["p99_ms"], "refused": row["failed"]}
-
-
-def _hang_up(asks: Sequence[Ask]) -> None:
-    for ask in asks:
-        ask.close()  # type: ignore[attr-defined]

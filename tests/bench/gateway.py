@@ -20,7 +20,7 @@ import click
 from rich.console import Console
 
 from tests.bench import bodies
-from tests.bench.asks import HttpAsk
+from tests.bench.asks import calling, posting
 from tests.bench.load import closed_loop
 from tests.bench.loops import Loop
 from tests.bench.models import PLAIN_READY, made, newest
@@ -108,14 +108,9 @@ def posted(
     *,
     items: int = 1,
 ) -> Mapping[str, float]:
-    """A spell of POSTs by so many connections, each beginning elsewhere; figures are for one of `items`."""
-    share = max(1, len(sent) // connections)
-    asks = [HttpAsk(address, path, kind, [*sent[at * share :], *sent[: at * share]]) for at in range(connections)]
-    try:
-        row = closed_loop(asks, pid, seconds, warmup_s=0.7).row()
-    finally:
-        for ask in asks:
-            ask.close()
+    """A spell of POSTs by so many connections; figures are for one of `items`."""
+    with calling(posting(address, path, kind, sent, connections)) as callers:
+        row = closed_loop(callers, pid, seconds, warmup_s=0.7).row()
     return {**row, "cpu_ms": row["cpu_ms"] / items, "per_second": row["per_second"] * items}
 
 

@@ -19,7 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tests.bench import bodies, pictures
-from tests.bench.asks import HttpAsk
+from tests.bench.asks import Caller, calling, posting
 from tests.bench.load import closed_spell
 from tests.bench.models import made
 from tests.bench.open_loop import CONNECTIONS, open_loop
@@ -43,16 +43,8 @@ def main(url: str | None, model: str, photos: Path | None, seconds: float, conne
     console = Console(stderr=True)
     with running(url, out) as address:
         path = f"/v1/models/{model}/classify"
-        files = bodies.photos(photos)
-        asks = [
-            HttpAsk(address, path, "image/jpeg", [*files[at % len(files) :], *files[: at % len(files)]])
-            for at in range(connections)
-        ]
-        try:
-            limit, rows = curve(asks, seconds, console)
-        finally:
-            for ask in asks:
-                ask.close()
+        with calling(posting(address, path, "image/jpeg", bodies.photos(photos), connections)) as callers:
+            limit, rows = curve(callers, seconds, console)
     console.print(table(limit, rows))
     lines = {
         name: [(row["offered_per_second"], row[key]) for row in rows if math.isfinite(row[key])]
@@ -74,18 +66,18 @@ def running(url: str | None, out: Path) -> Iterator[str]:
         yield server.gateway
 
 
-def curve(asks: Sequence[HttpAsk], seconds: float, console: Console) -> tuple[float, list[dict[str, Any]]]:
+def curve(callers: Sequence[Caller], seconds: float, console: Console) -> tuple[float, list[dict[str, Any]]]:
     """Saturation by a closed loop of eight, then every share of it, offered by an open loop."""
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task("saturation, closed loop", total=len(SHARES) + 1)
-        closed_spell(asks[:8], 1.0)
-        found = closed_spell(asks[:8], seconds)
-        limit = found.requests / found.seconds
+        closed_spell(callers[:8], 1.0)
+        found = closed_spell(callers[:8], seconds)
+        limit = found.per_second
         progress.advance(task)
         rows = []
         for number, share in enumerate(SHARES):
             progress.update(task, description=f"{share:.0%} of {limit:.0f}/s")
-            row = open_loop(asks, share * limit, seconds, seed=number).row()
+            row = open_loop(callers, share * limit, seconds, seed=number).row()
             rows.append({"share": share, **row})
             progress.advance(task)
     return limit, rows

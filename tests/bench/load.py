@@ -7,13 +7,17 @@ depend on who else uses the machine; asks.py has what is asked.
 import itertools
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tests.bench.asks import Ask
 from tests.processes import cpu_s
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,7 @@ class Figures:
 
     def percentile_ms(self, share: float) -> float:
         """Latency that this share of the requests stayed under."""
-        return 1000 * float(np.quantile(self.latencies_s, share)) if self.latencies_s else float("nan")
+        return quantile_ms(self.latencies_s, share)
 
     def row(self) -> dict[str, float]:
         """The figures by name."""
@@ -51,6 +55,11 @@ class Figures:
             "cpu_ms": self.cpu_ms,
             "failed": self.failed,
         }
+
+
+def quantile_ms(seconds: Sequence[float] | NDArray[Any], share: float) -> float:
+    """What this share of so many seconds stays under, in milliseconds; nan of none."""
+    return 1000 * float(np.quantile(seconds, share)) if len(seconds) else float("nan")
 
 
 def closed_loop(asks: Sequence[Ask], pid: int, seconds: float, *, warmup_s: float = 2.0) -> Figures:
@@ -83,12 +92,13 @@ def _spell(asks: Sequence[Ask], seconds: float) -> tuple[list[float], int]:
             if (now := time.perf_counter()) >= until:
                 return
 
-    _in_threads(keep_asking, len(asks))
+    together(keep_asking, range(len(asks)))
     return list(itertools.chain.from_iterable(latencies)), sum(failures)
 
 
-def _in_threads(work: Callable[[int], None], count: int) -> None:
-    threads = [threading.Thread(target=work, args=(place,)) for place in range(count)]
+def together(work: Callable[[T], None], things: Iterable[T]) -> None:
+    """Do the work on each in a thread of its own; returns when all is done."""
+    threads = [threading.Thread(target=work, args=(thing,)) for thing in things]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -101,7 +101,7 @@ def _pictures(count: int) -> Any:
 
 
 def _compiled(folder: Path) -> tuple[Any, Any]:
-    """The module openvino and the model as the server would compile it."""
+    """The module openvino and the model with the server's settings, for any number of rows as it stands in the file."""
     import openvino
 
     core = openvino.Core()

@@ -18,8 +18,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench.asks import GrpcAsk
-from tests.bench.load import Figures, closed_loop
+from tests.bench.asks import GrpcAsk, calling
+from tests.bench.load import closed_loop
 from tests.bench.loops import Loop
 from tests.bench.models import CLASSIFIERS, INT8, SIDE, made, newest
 from tests.bench.rounds import Check, Measure, Rounds, alternate, machine, save, verdicts
@@ -88,18 +88,9 @@ def measures(models: Path, seconds: float, connections: int, batches: Sequence[i
 
 def loaded(server: Server, model: str, connections: int, seconds: float) -> Mapping[str, float]:
     """A spell of gRPC Predict with single pictures."""
-    return predicts(server, model, connections, seconds).row()
-
-
-def predicts(server: Server, model: str, connections: int, seconds: float) -> Figures:
-    """The same, with every latency."""
     pictures = np.random.default_rng(2).integers(0, 256, (8, 1, SIDE, SIDE, 3), np.uint8)
-    asks = [GrpcAsk(server.grpc, model, list(pictures)) for _ in range(connections)]
-    try:
-        return closed_loop(asks, server.pid, seconds, warmup_s=0.7)
-    finally:
-        for ask in asks:
-            ask.close()
+    with calling([GrpcAsk(server.grpc, model, list(pictures)) for _ in range(connections)]) as callers:
+        return closed_loop(callers, server.pid, seconds, warmup_s=0.7).row()
 
 
 def start_up(models: Path, names: Sequence[str], starts: int) -> dict[str, list[float]]:

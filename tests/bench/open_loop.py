@@ -6,14 +6,14 @@ have waited (coordinated omission); here they are in the figures.
 """
 
 import itertools
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tests.bench.asks import Ask
+from tests.bench.load import quantile_ms, together
 
 CONNECTIONS = 256
 """More than a server lets wait, so that it is the server that queues or sheds, not the generator."""
@@ -38,15 +38,13 @@ class OpenFigures:
 
     def row(self) -> dict[str, float]:
         """The figures by name."""
-        found = np.quantile(self.latencies_s, (0.5, 0.9, 0.99)) if self.latencies_s else [float("nan")] * 3
-        p50, p90, p99 = (1000 * float(value) for value in found)
         return {
             "offered_per_second": self.offered_per_second,
             "answered_per_second": self.answered_per_second,
             "failed": self.failed,
-            "p50_ms": p50,
-            "p90_ms": p90,
-            "p99_ms": p99,
+            "p50_ms": quantile_ms(self.latencies_s, 0.5),
+            "p90_ms": quantile_ms(self.latencies_s, 0.9),
+            "p99_ms": quantile_ms(self.latencies_s, 0.99),
             "generator_cpu": self.generator_cpu,
             "late": self.late,
         }
@@ -80,7 +78,7 @@ def open_loop(asks: Sequence[Ask], per_second: float, seconds: float, seed: int 
             except (OSError, RuntimeError):
                 next(failed)
 
-    _together([lambda ask=ask: work(ask) for ask in asks])  # type: ignore[misc]
+    together(work, asks)
     took = time.perf_counter() - start
     return OpenFigures(
         offered_per_second=len(due) / (count_s := max(seconds, due[-1])),
@@ -90,11 +88,3 @@ def open_loop(asks: Sequence[Ask], per_second: float, seconds: float, seed: int 
         generator_cpu=(time.process_time() - cpu) / took,
         late=next(late) / len(due),
     )
-
-
-def _together(works: Sequence[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=work) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()

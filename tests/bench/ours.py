@@ -14,9 +14,9 @@ import numpy as np
 from serving import repository
 from serving.modelserver.runtimes.precision import settled_precision
 from serving.preprocess.image import to_pixels
-from tests.bench import bodies, environments
-from tests.bench.asks import Ask, GrpcAsk, rest_bodies
-from tests.bench.contestants import Asks, Contestant, looping, posts, served, silent
+from tests.bench import bodies, environments, numbers
+from tests.bench.asks import Caller, GrpcAsk, rest_bodies
+from tests.bench.contestants import Callers, Contestant, looping, posts, served, silent
 from tests.bench.models import INT8, PICTURE, made, newest
 from tests.bench.servers import LOCAL, gateway, modelserver
 from tests.processes import free_port, slipway
@@ -70,7 +70,7 @@ def limits(given: Given) -> list[Contestant]:
     version = newest(given.models, PHOTOS)
     return [
         Contestant(
-            "decode + resize + model, loop on all cores",
+            numbers.LOOP,
             "limit",
             partial(looping, "photos", given.cores, version, given.photo_folder),
         ),
@@ -88,13 +88,13 @@ def this_project(given: Given) -> list[Contestant]:
 
     usual, *others = precisions(given, PHOTOS)
     return [
-        inside(f"gateway, embedded, {usual}", "auto"),
-        *(inside(f"gateway, embedded, {other}", other) for other in others),
-        *(inside(f"gateway, embedded, {other}", other, INT8) for other in precisions(given, INT8) if other == "int8"),
-        Contestant("gateway in front of the model server", "ours", partial(served, partial(_in_front, given)), disk),
-        Contestant("model server, gRPC", "ours", partial(served, partial(_predict, given)), disk),
+        inside(f"{numbers.EMBEDDED}{usual}", "auto"),
+        *(inside(f"{numbers.EMBEDDED}{other}", other) for other in others),
+        *(inside(f"{numbers.EMBEDDED}{other}", other, INT8) for other in precisions(given, INT8) if other == "int8"),
+        Contestant(numbers.SPLIT, "ours", partial(served, partial(_in_front, given)), disk),
+        Contestant(numbers.PREDICT, "ours", partial(served, partial(_predict, given)), disk),
         Contestant("model server, REST", "ours", partial(served, partial(_rest, given)), disk),
-        Contestant("gateway, reviews", "ours", partial(served, partial(_reviews, given)), disk, what="review"),
+        Contestant(numbers.REVIEWS, "ours", partial(served, partial(_reviews, given)), disk, what="review"),
     ]
 
 
@@ -109,7 +109,7 @@ def instead(given: Given) -> Contestant:
     needed = ["flask", "gunicorn", "pillow", "tensorflow"]
     disk = partial(_closure_mb, needed)
     note = f"gunicorn, {given.cores} workers of 4 threads"
-    return Contestant("Flask + TensorFlow", "instead", partial(served, partial(_plain, given)), disk, note)
+    return Contestant(numbers.PLAIN, "instead", partial(served, partial(_plain, given)), disk, note)
 
 
 def _locked_mb(*extras: str) -> float:
@@ -124,7 +124,7 @@ def _classify(model: str) -> str:
     return f"/v1/models/{model}/classify"
 
 
-def return_at_once(given: Given, stack: ExitStack, env: Env) -> Asks:
+def return_at_once(given: Given, stack: ExitStack, env: Env) -> Callers:
     """A handler that does nothing."""
     port = free_port()
     command = [sys.executable, "-m", "tests.bench.return_at_once", str(port)]
@@ -132,39 +132,39 @@ def return_at_once(given: Given, stack: ExitStack, env: Env) -> Asks:
     return posts(f"{LOCAL}:{port}", "/", JPEG, given.photos)
 
 
-def embedded(given: Given, precision: str, model: str, stack: ExitStack, env: Env) -> Asks:
+def embedded(given: Given, precision: str, model: str, stack: ExitStack, env: Env) -> Callers:
     """The gateway with the model server inside."""
     server = stack.enter_context(slipway(given.alone(model), "--no-access-log", "--precision", precision, env=env))
     return posts(server.gateway, _classify(model), JPEG, given.photos)
 
 
-def _reviews(given: Given, stack: ExitStack, env: Env) -> Asks:
+def _reviews(given: Given, stack: ExitStack, env: Env) -> Callers:
     server = stack.enter_context(slipway(given.alone(REVIEWS), "--no-access-log", env=env))
     return posts(server.gateway, _classify(REVIEWS), TEXT, given.reviews)
 
 
-def _in_front(given: Given, stack: ExitStack, env: Env) -> Asks:
+def _in_front(given: Given, stack: ExitStack, env: Env) -> Callers:
     back = stack.enter_context(modelserver(given.models, (PHOTOS,), env=env))
     front = stack.enter_context(gateway(back.grpc, env=env))
     return posts(front.gateway, _classify(PHOTOS), JPEG, given.photos)
 
 
-def _predict(given: Given, stack: ExitStack, env: Env) -> Asks:
+def _predict(given: Given, stack: ExitStack, env: Env) -> Callers:
     server = stack.enter_context(modelserver(given.models, (PHOTOS,), env=env))
     arrays = [np.asarray(to_pixels(photo, PICTURE))[None] for photo in given.photos[:16]]
 
-    def make(count: int) -> Sequence[Ask]:
+    def make(count: int) -> Sequence[Caller]:
         return [GrpcAsk(server.grpc, PHOTOS, arrays) for _ in range(count)]
 
     return make
 
 
-def _rest(given: Given, stack: ExitStack, env: Env) -> Asks:
+def _rest(given: Given, stack: ExitStack, env: Env) -> Callers:
     server = stack.enter_context(modelserver(given.models, (PHOTOS,), env=env))
     return posts(server.rest, f"/v1/models/{PHOTOS}:predict", JSON, rest_bodies(given.photos[:64]))
 
 
-def _plain(given: Given, stack: ExitStack, env: Env) -> Asks:
+def _plain(given: Given, stack: ExitStack, env: Env) -> Callers:
     port = free_port()
     application = f'tests.bench.plain_server:application("{newest(given.models, PHOTOS).absolute()}")'
     options = ["--workers", str(given.cores), "--threads", "4", "--bind", f"{LOCAL}:{port}", "--timeout", "120"]

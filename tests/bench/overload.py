@@ -26,9 +26,9 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 
-from tests.bench.asks import HttpAsk
+from tests.bench.asks import calling, posting
 from tests.bench.fixed_server import MODEL, READY
-from tests.bench.load import closed_loop
+from tests.bench.load import closed_loop, quantile_ms
 from tests.bench.rounds import Check, machine, save, verdicts
 from tests.bench.strangers import Seen, Strangers
 from tests.processes import exit_when_told, following, free_port, resident_bytes
@@ -67,12 +67,8 @@ def picture() -> bytes:
 
 def capacity(pid: int, address: str, seconds: float) -> float:
     """Answers a second to callers that wait for theirs."""
-    asks = [HttpAsk(address, PATH, "image/jpeg", [picture()]) for _ in range(4)]
-    try:
-        return closed_loop(asks, pid, seconds, warmup_s=2.0).per_second
-    finally:
-        for ask in asks:
-            ask.close()
+    with calling(posting(address, PATH, "image/jpeg", [picture()], 4)) as callers:
+        return closed_loop(callers, pid, seconds, warmup_s=2.0).per_second
 
 
 async def play(
@@ -104,11 +100,6 @@ async def _watch(pid: int, address: str, watched: Watched) -> None:
         page = await asyncio.to_thread(lambda: urllib.request.urlopen(f"http://{address}/metrics").read().decode())
         watched.waiting.append(float(page.split("\ngateway_waiting ", 1)[1].split("\n", 1)[0]))
         await asyncio.sleep(1.0)
-
-
-def quantile_ms(seconds: Sequence[float], share: float) -> float:
-    """Of so many seconds, in milliseconds."""
-    return 1000 * float(np.quantile(seconds, share)) if seconds else float("nan")
 
 
 def took(seen: Sequence[Seen], status: int) -> list[float]:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from tests.bench import bodies
-from tests.bench.asks import GrpcAsk, HttpAsk, rest_bodies
+from tests.bench.asks import Caller, GrpcAsk, HttpAsk, rest_bodies
 from tests.bench.models import SIDE, made
 from tests.bench.rounds import machine, save
 from tests.processes import CHECKOUT, exit_when_told, free_port
@@ -111,12 +111,12 @@ def command(what: str, models: Path, ports: Ports) -> list[str]:
     return [*python, "serving.modelserver", *model, *(f"--{name}={port}" for name, port in options.items())]
 
 
-def knocking(what: str, ports: Ports, photos: Sequence[bytes], callers: int) -> Mapping[Callable[[], None], int]:
+def knocking(what: str, ports: Ports, photos: Sequence[bytes], callers: int) -> Mapping[Caller, int]:
     """Requests not yet sent, each on a connection of its own, with the port that it goes to."""
     pixels = np.random.default_rng(2).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     json, path = rest_bodies(photos[:callers]), f"/v1/models/{MODEL}:predict"
     doors = ["grpc", "rest", *(["gateway"] if what == "serving" else [])]
-    asks: dict[Callable[[], None], int] = {}
+    asks: dict[Caller, int] = {}
     for number in range(callers):
         door = doors[number % len(doors)]
         port = int(getattr(ports, door))
@@ -133,7 +133,7 @@ def knocking(what: str, ports: Ports, photos: Sequence[bytes], callers: int) -> 
 def lived(
     line: Sequence[str],
     ports: Ports,
-    asks: Mapping[Callable[[], None], int],
+    asks: Mapping[Caller, int],
     ending: Ending,
     early_s: float,
     log: Path,
@@ -160,11 +160,11 @@ def lived(
         process.kill()
         process.wait()
         for ask in asks:
-            ask.close()  # type: ignore[attr-defined]
+            ask.close()
     return found
 
 
-def _first_burst(process: "subprocess.Popen[bytes]", asks: Mapping[Callable[[], None], int], found: Start) -> float:
+def _first_burst(process: "subprocess.Popen[bytes]", asks: Mapping[Caller, int], found: Start) -> float:
     """Let everybody in when the doors open; when that was."""
     until = time.monotonic() + READY_S
     while not all(_is_open(port) for port in set(asks.values())):
@@ -175,7 +175,7 @@ def _first_burst(process: "subprocess.Popen[bytes]", asks: Mapping[Callable[[], 
     opened = time.monotonic()
     lock = threading.Lock()
 
-    def ask_once(ask: Callable[[], None]) -> None:
+    def ask_once(ask: Caller) -> None:
         failure = ""
         try:
             ask()
@@ -195,10 +195,10 @@ def _first_burst(process: "subprocess.Popen[bytes]", asks: Mapping[Callable[[], 
     return opened
 
 
-def _rush(asks: Mapping[Callable[[], None], int]) -> None:
+def _rush(asks: Mapping[Caller, int]) -> None:
     """Requests on their way; nobody looks at what becomes of them."""
 
-    def ask_until_it_ends(ask: Callable[[], None]) -> None:
+    def ask_until_it_ends(ask: Caller) -> None:
         with suppress(OSError, RuntimeError):
             while True:
                 ask()

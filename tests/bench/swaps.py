@@ -28,8 +28,8 @@ from serving import repository
 from serving.modelserver.lifecycle import tfrecord
 from serving.wire import protos, tensors
 from tests.bench import bodies
-from tests.bench.asks import Ask, GrpcAsk, HttpAsk, rest_bodies
-from tests.bench.load import Answered, Paced, closed_loop
+from tests.bench.asks import Caller, GrpcAsk, HttpAsk, calling, rest_bodies
+from tests.bench.load import Answered, Paced, closed_loop, quantile_ms
 from tests.bench.models import SIDE, made, newest
 from tests.bench.rounds import Check, machine, save, verdicts
 from tests.bench.servers import Server, modelserver
@@ -71,20 +71,20 @@ def main(swaps: int, seconds: float, share: float, connections: int, out: Path) 
         publish(template, models / MODEL, 1)
         with modelserver(models, (MODEL,)) as server:
             os.nice(LOWER_PRIORITY)
-            asks = callers(server, connections)
-            rate = closed_loop(asks, server.pid, 5.0).per_second
-            load = Paced(asks, share * rate)
-            try:
-                done = swapped(server, template, models / MODEL, swaps, seconds)
-            finally:
-                answers = load.stop()
+            with calling(callers(server, connections)) as asks:
+                rate = closed_loop(asks, server.pid, 5.0).per_second
+                load = Paced(asks, share * rate)
+                try:
+                    done = swapped(server, template, models / MODEL, swaps, seconds)
+                finally:
+                    answers = load.stop()
     figures = summary(answers, done)
     console.print(_table(figures, rate, share))
     console.print(verdicts(checks(figures)))
     save(out, "swaps", {"figures": figures, "swaps": [asdict(swap) for swap in done], "saturated_per_second": rate})
 
 
-def callers(server: Server, connections: int) -> Sequence[Ask]:
+def callers(server: Server, connections: int) -> Sequence[Caller]:
     """Half ask gRPC Predict with pixels, half REST predict with JPEG files."""
     pictures = np.random.default_rng(2).integers(0, 256, (8, 1, SIDE, SIDE, 3), np.uint8)
     json = rest_bodies(bodies.photos(None))
@@ -182,19 +182,15 @@ def summary(answers: Sequence[Answered], swaps: Sequence[Swap]) -> dict[str, Any
         "failed": len(failures),
         "failures": failures[:20],
         "during": int(during.sum()),
-        "p50_outside_ms": _quantile(took[good & ~during], 0.5),
-        "p99_outside_ms": _quantile(took[good & ~during], 0.99),
-        "p50_during_ms": _quantile(took[good & during], 0.5),
-        "p99_during_ms": _quantile(took[good & during], 0.99),
+        "p50_outside_ms": quantile_ms(took[good & ~during], 0.5),
+        "p99_outside_ms": quantile_ms(took[good & ~during], 0.99),
+        "p50_during_ms": quantile_ms(took[good & during], 0.5),
+        "p99_during_ms": quantile_ms(took[good & during], 0.99),
         "swap_s": float(np.median([swap.available_s - swap.published_s for swap in swaps])),
         "resident_after_10_mb": swaps[min(9, len(swaps) - 1)].resident_mb,
         "resident_at_end_mb": swaps[-1].resident_mb,
         "resident_highest_mb": max(swap.resident_mb for swap in swaps),
     }
-
-
-def _quantile(seconds: Any, share: float) -> float:
-    return 1000 * float(np.quantile(seconds, share)) if len(seconds) else float("nan")
 
 
 def _table(figures: dict[str, Any], rate: float, share: float) -> Table:

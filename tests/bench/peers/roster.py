@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from rich.progress import Progress
 
 from tests.bench import environments
-from tests.bench.contestants import Asks, Contestant, posts, served, silent
+from tests.bench.contestants import Callers, Contestant, posts, served, silent
 from tests.bench.models import newest
 from tests.bench.ours import JPEG, JSON, PHOTOS, Env, Given
 from tests.bench.servers import LOCAL
@@ -145,7 +145,7 @@ def installed(peer: Peer, folder: Path) -> Path:
     return home
 
 
-def _started(peer: Peer, home: Path, given: Given, stack: ExitStack, env: Env) -> Asks:
+def _started(peer: Peer, home: Path, given: Given, stack: ExitStack, env: Env) -> Callers:
     port, model = free_port(), str(newest(given.models, PHOTOS).absolute())
     more: Mapping[str, str] = {
         "MODEL": model,
