@@ -160,6 +160,13 @@ def test_a_length_with_thousands_of_zeros_is_a_length(gateway: Caller) -> None:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
+def test_an_offer_to_speak_http2_is_passed_over_and_the_body_read(gateway: Caller) -> None:
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2_Settings": "AAMAAABk"}
+    with gateway.connect() as connection:
+        connection.sendall(head(length=len(RED), **offer) + RED)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
 def test_garbage_pipelined_after_a_request_does_not_stop_the_server(impatient: Caller) -> None:
     with impatient.connect() as connection:
         connection.sendall(head(length=len(RED)) + RED + b"\x00garbage\r\n\r\n" * 10)

@@ -6,6 +6,7 @@ import resource
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ ONE = {"instances": [1.0]}
 PREDICT = "/tensorflow.serving.PredictionService/Predict"
 HEAD = b"POST /v1/models/doubler:predict HTTP/1.1\r\nHost: x\r\n"
 CHUNK = b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n"
+OFFER = HEAD + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+BYE = b"GET /v1/models/doubler HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 def others_are_served(server: ModelServer) -> None:
@@ -99,6 +102,7 @@ def test_more_grpc_connections_than_files_allow_are_hung_up_on(stand_in_server: 
         pytest.param(HEAD + b"Content-Length: -5\r\n\r\n", b"400", id="a negative length"),
         pytest.param(HEAD + b"Content-Length: 99999999999999\r\n\r\n", b"413", id="a hundred terabytes announced"),
         pytest.param(HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", b"400", id="a chunk of no size"),
+        pytest.param(b"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", b"400", id="a tunnel"),
         pytest.param(
             HEAD + b"Connection: close\r\nContent-Length: " + b"0" * 5000 + b"\r\n\r\n", b"400", id="thousands of zeros"
         ),
@@ -115,6 +119,41 @@ def test_what_is_not_a_request_is_refused(stand_in_server: ModelServer, sent: by
         answer = answer_of(connection)
     assert answer == b"" or answer.split()[1] == status
     others_are_served(stand_in_server)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param([b'Content-Length: 20\r\n\r\n{"instances": [1.0]}'], id="at once"),
+        pytest.param([b"Content-Length: 20\r\n\r\n", b'{"instances": [1.0]}'], id="head and body apart"),
+        pytest.param([b'Transfer-Encoding: chunked\r\n\r\n14\r\n{"instances": [1.0]}\r\n0\r\n\r\n'], id="in chunks"),
+    ],
+)
+def test_an_offer_to_speak_http2_is_passed_over_as_java_expects(
+    stand_in_server: ModelServer, sent: list[bytes]
+) -> None:
+    with connections(stand_in_server.rest_port, 1) as (connection,):
+        connection.sendall(OFFER + sent[0])
+        for piece in sent[1:]:
+            time.sleep(0.05)
+            connection.sendall(piece)
+        connection.sendall(BYE)
+        first, second = answer_of(connection).split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"200")
+    assert first.endswith(b'{"predictions": [2.0]}')
+    assert second.startswith(b"200")
+
+
+def test_a_request_in_the_body_behind_an_offer_is_never_run(stand_in_server: ModelServer) -> None:
+    """Whoever forwards such a request believes that one answer comes; a second would go to somebody else."""
+    hidden = HEAD + b'Content-Length: 20\r\n\r\n{"instances": [1.0]}'
+    with connections(stand_in_server.rest_port, 1) as (connection,):
+        connection.sendall(OFFER + b"Content-Length: %d\r\n\r\n" % len(hidden) + hidden + BYE)
+        first, second = answer_of(connection).split(b"HTTP/1.1 ")[1:]
+    assert first.startswith(b"400")
+    assert b"JSON Parse error" in first
+    assert second.startswith(b"200")
+    assert b"model_version_status" in second
 
 
 def test_callers_that_hang_up_leave_nothing_behind(stand_in_server: ModelServer) -> None:
