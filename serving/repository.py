@@ -25,6 +25,9 @@ from serving.errors import BadInput, DataLoss, NotFound
 CARD_FILE = "assets.extra/card.json"
 WARMUP_FILE = "assets.extra/tf_serving_warmup_requests"
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_NUMBER = re.compile(r"[0-9]{1,39}")
+_HIGHEST = 2**63 - 1
+"""Requests name a version as a signed 64-bit number."""
 
 
 def versions(model: Path) -> list[int]:
@@ -33,12 +36,22 @@ def versions(model: Path) -> list[int]:
 
 
 def folders(model: Path) -> dict[int, Path]:
-    """Version number to folder. Leading zeros are allowed; of two names for one number one is taken."""
+    """Version number to folder; empty if there is no such model."""
     try:
-        entries = sorted(os.scandir(model), key=lambda entry: entry.name)
+        return versions_in(model)
     except FileNotFoundError:
         return {}
-    return {int(entry.name): Path(entry.path) for entry in entries if re.fullmatch(r"[0-9]{1,19}", entry.name)}
+
+
+def versions_in(base_path: Path) -> dict[int, Path]:
+    """Version number to entry. Leading zeros are allowed; of two names for one number one is taken.
+
+    Raises:
+        OSError: the base path is missing or cannot be read.
+    """
+    with os.scandir(base_path) as entries:
+        names = sorted(entry.name for entry in entries if _NUMBER.fullmatch(entry.name))
+    return {int(name): base_path / name for name in names if int(name) <= _HIGHEST}
 
 
 def models(root: Path) -> list[str]:

@@ -37,7 +37,7 @@ class Engine:
         self.table: Mapping[str, Route] = {}
         """For requests: replaced, never changed."""
 
-    def list(self, models: Mapping[str, ModelSettings]) -> None:
+    def configure(self, models: Mapping[str, ModelSettings]) -> None:
         """Replace the config: new models join, models left out are withdrawn, the rest take their new settings."""
         with self.changed:
             for name, lineup in self.lineups.items():
@@ -62,7 +62,7 @@ class Engine:
 
     def withdraw_all(self) -> None:
         """Want nothing any more: everything drains and goes."""
-        self.list({})
+        self.configure({})
 
     def idle(self) -> bool:
         """Whether every version has ended. Called under the lock."""

@@ -1,7 +1,7 @@
 """The versions of one model: which are wanted, where each stands, and what to do next.
 
-Decides only. manager.py looks at the disk, asks `next_steps` after every change, and does what it
-says. The rule is availability first: what serves goes only when something wanted serves instead.
+Decides only. watch.py looks at the disk; engine.py asks `next_steps` after every change and does what
+it says. The rule is availability first: what serves goes only when something wanted serves instead.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ class Steps:
 
 
 class Lineup:
-    """One model. Everything here is called under the manager's lock."""
+    """One model. Everything here is called under the engine's lock."""
 
     def __init__(self, settings: ModelSettings) -> None:
         self.settings = settings

@@ -1,13 +1,13 @@
 """The models that a server holds: told by a config, found on disk, asked by requests.
 
 The doors call `configure`, `acquire` and `status`; engine.py does the work behind them and
-source.py looks at the disk.
+watch.py looks at the disk.
 """
 
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -107,7 +107,7 @@ class ModelManager:
             self._check_labels(wanted.values())
             new = [name for name in wanted if name not in self.names()]
             self._watcher.root = None
-            self._engine.list(wanted)
+            self._engine.configure(wanted)
         self._watcher.start()
         if wait:
             self._wait(new, deadline)
@@ -185,16 +185,6 @@ class ModelManager:
             NotAvailable: all its versions failed for good.
         """
         self._wait([name], time.monotonic() + timeout_s)
-
-    def wait_until(self, condition: Callable[[], bool], timeout_s: float) -> None:
-        """Wait until something holds that changes with the states of versions, such as what `status` says.
-
-        Raises:
-            DeadlineExceeded: not in this time.
-        """
-        with self._engine.changed:
-            if not self._engine.changed.wait_for(condition, timeout_s):
-                raise DeadlineExceeded(f"the models did not come to the state waited for in {timeout_s:g} s")
 
     def look(self) -> None:
         """Look at the disk now, without waiting for the next poll, and begin what follows from it."""

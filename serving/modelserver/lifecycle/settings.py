@@ -1,6 +1,6 @@
 """What a model manager may be told: the models, which of their versions, and how to load them.
 
-The doors' config_file.py fills these in; manager.py and source.py go by them.
+The doors' config_file.py fills these in; manager.py, engine.py and source.py go by them.
 """
 
 from collections.abc import Mapping

@@ -1,33 +1,17 @@
 """What lies on the disk: which versions a model's base path has, and which of them are wanted.
 
-Looks, and remembers nothing; manager.py compares what is seen with what is served.
+Looks, and remembers nothing; lineup.py compares what is seen with what is served.
 """
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from serving.modelserver.lifecycle.settings import All, Latest, ModelSettings, Policy, Specific
-from serving.repository import is_text, read_labels
-
-_NUMBER = re.compile(r"[0-9]+", re.ASCII)
-_LARGEST = 2**63 - 1
+from serving.repository import is_text, read_labels, versions_in
 
 
-def versions_in(base_path: Path) -> dict[int, Path]:
-    """Version number to entry, files named as numbers included; of two names for one number one is taken.
-
-    Raises:
-        OSError: the base path is missing or cannot be read.
-    """
-    with os.scandir(base_path) as entries:
-        names = sorted(entry.name for entry in entries if _NUMBER.fullmatch(entry.name))
-    found = {int(name): base_path / name for name in names if len(name) < 40}
-    return {number: path for number, path in found.items() if number <= _LARGEST}
-
-
-def wanted(found: Mapping[int, Path], policy: Policy, labelled: Iterable[int] = ()) -> dict[int, Path]:
+def wanted(found: Mapping[int, Path], policy: Policy, labeled: Iterable[int] = ()) -> dict[int, Path]:
     """The versions to serve, highest first: those of the policy, and those that labels name."""
     match policy:
         case Latest(count):
@@ -36,7 +20,7 @@ def wanted(found: Mapping[int, Path], policy: Policy, labelled: Iterable[int] = 
             numbers = set(found)
         case Specific(versions):
             numbers = set(found) & versions
-    numbers |= set(labelled) & found.keys()
+    numbers |= set(labeled) & found.keys()
     return {number: found[number] for number in sorted(numbers, reverse=True)}
 
 

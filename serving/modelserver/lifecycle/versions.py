@@ -5,7 +5,7 @@
     LOADING -> END                  failed for good, or called off
     LOADING -> UNLOADING            no longer wanted when it was loaded
 
-lineup.py decides what happens to the versions of a model, manager.py makes it happen. A version
+lineup.py decides what happens to the versions of a model, engine.py makes it happen. A version
 that is loaded again is a new Version, from START.
 """
 
@@ -137,7 +137,7 @@ class ServedVersion:
 
 
 class Version:
-    """Where one version stands. Changed by the manager alone, under its lock."""
+    """Where one version stands. Changed by the engine alone, under its lock."""
 
     def __init__(self, number: int, folder: Path) -> None:
         self.number, self.folder = number, folder

@@ -13,6 +13,7 @@ from serving.errors import ServingError
 from serving.modelserver.lifecycle import source
 from serving.modelserver.lifecycle.engine import Engine
 from serving.modelserver.lifecycle.settings import ModelSettings, Policy
+from serving.repository import versions_in
 
 LOG = logging.getLogger(__name__)
 
@@ -71,12 +72,12 @@ class Watcher:
             return
         self._complain(str(root), "" if found else f"no model in {root} yet")
         if found != known:
-            self._engine.list(found)
+            self._engine.configure(found)
 
     def _look_at(self, settings: ModelSettings) -> None:
         name = settings.name
         try:
-            found = source.versions_in(settings.base_path)
+            found = versions_in(settings.base_path)
         except OSError as error:
             self._complain(name, f"{name} stays as it is: {error}")
             return

@@ -5,8 +5,7 @@ A plain queue lets a busy thread take back what it has just returned, while othe
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -35,24 +34,17 @@ class Pool(Generic[T]):
         self._free = list(things)
         self._waiting: deque[_Waiter[T]] = deque()
         self._lock = threading.Lock()
-        self.size = len(self._free)
 
     @property
     def waiting(self) -> int:
         """How many threads wait for one."""
         return len(self._waiting)
 
-    @contextmanager
-    def one(self) -> Iterator[T]:
-        """Any of them, as soon as those who came earlier have had theirs; the last one used if there is a choice."""
-        thing = self.take()
-        try:
-            yield thing
-        finally:
-            self.give_back(thing)
-
     def take(self) -> T:
-        """One of them, as with `one`; give_back() must follow."""
+        """Any of them, as soon as those who came earlier have had theirs; the last one used if there is a choice.
+
+        give_back() must follow, whatever happens.
+        """
         with self._lock:
             if self._free:
                 return self._free.pop()

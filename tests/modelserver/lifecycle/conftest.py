@@ -8,6 +8,7 @@ import pytest
 
 from serving.modelserver.lifecycle.manager import LifecycleOptions, ModelManager, State
 from tests.modelserver.lifecycle.doubler import load
+from tests.modelserver.waiting import until
 
 MakeManager = Callable[..., ModelManager]
 WAIT_S = 20.0
@@ -43,7 +44,7 @@ def states(manager: ModelManager, name: str = "m") -> dict[int, str]:
 
 def wait_for(manager: ModelManager, expected: dict[int, str], name: str = "m") -> None:
     """Wait until the states are these."""
-    manager.wait_until(lambda: states(manager, name) == expected, WAIT_S)
+    until(lambda: states(manager, name) == expected, WAIT_S)
 
 
 def see(manager: ModelManager, expected: dict[int, str], name: str = "m") -> None:

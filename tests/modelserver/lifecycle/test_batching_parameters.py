@@ -10,6 +10,7 @@ from serving.modelserver.lifecycle.manager import ModelSettings, NotAvailable
 from serving.wire import protos
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager
 from tests.modelserver.lifecycle.doubler import publish, rows
+from tests.modelserver.waiting import until
 
 
 def test_the_message_fills_in_only_what_it_sets() -> None:
@@ -63,7 +64,7 @@ def test_a_version_may_bring_its_own_parameters_and_one_without_is_not_batched(
 
     publish(base, 2)
     manager.look()
-    manager.wait_until(lambda: bool(manager.status("m", 2)) and manager.status("m", 2)[0].state == 30, WAIT_S)
+    until(lambda: bool(manager.status("m", 2)) and manager.status("m", 2)[0].state == 30, WAIT_S)
     with manager.acquire("m") as served:
         assert served.run("serving_default", {"x": rows(1, 2, 3)})["y"].shape == (3, 1)
 

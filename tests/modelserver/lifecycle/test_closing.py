@@ -14,6 +14,7 @@ from serving.modelserver.lifecycle.manager import (
 )
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, wait_for
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish, rows
+from tests.modelserver.waiting import until
 
 
 def version_asked(manager: ModelManager, name: str = "m", version: int | None = None) -> int:
@@ -57,7 +58,7 @@ def test_close_drains_then_frees_every_model(base: Path, manager_of: MakeManager
     closing = threading.Thread(target=manager.close)
     with manager.acquire("m") as served:
         closing.start()
-        manager.wait_until(lambda: manager.status("m", 1)[0].state is State.UNLOADING, WAIT_S)
+        until(lambda: manager.status("m", 1)[0].state is State.UNLOADING, WAIT_S)
         served.run("serving_default", {"x": rows(1)})
         assert not made[0].closed.is_set()
     closing.join(WAIT_S)
@@ -80,7 +81,7 @@ def test_closing_interrupts_a_wait_for_a_model_that_does_not_come(base: Path, ma
 
     waiting = threading.Thread(target=configure)
     waiting.start()
-    manager.wait_until(lambda: manager.names() == ["m"], WAIT_S)
+    until(lambda: manager.names() == ["m"], WAIT_S)
     manager.close()
     waiting.join(WAIT_S)
 

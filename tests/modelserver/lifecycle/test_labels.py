@@ -16,6 +16,7 @@ from serving.modelserver.lifecycle.manager import (
 )
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, see, states, wait_for
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish
+from tests.modelserver.waiting import until
 
 
 def labelled(manager: ModelManager, label: str, name: str = "m") -> int:
@@ -109,7 +110,7 @@ def test_labels_of_a_folder_that_mean_nothing_leave_the_old_ones_in_force(
     write_labels(base, text)
     publish(base, 2)
     manager.look()
-    manager.wait_until(lambda: states(manager).get(2) == "AVAILABLE", WAIT_S)
+    until(lambda: states(manager).get(2) == "AVAILABLE", WAIT_S)
 
     assert manager.labels("m") == {"stable": 1}
 

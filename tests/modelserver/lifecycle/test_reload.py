@@ -16,6 +16,7 @@ from serving.modelserver.lifecycle.manager import (
 )
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, see, states, wait_for
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish
+from tests.modelserver.waiting import until
 
 
 def test_the_new_list_replaces_the_old_one(tmp_path: Path, manager_of: MakeManager) -> None:
@@ -120,7 +121,7 @@ def test_configure_waits_for_a_version_that_is_not_there_yet(base: Path, manager
 
     waiting = threading.Thread(target=configure)
     waiting.start()
-    manager.wait_until(lambda: manager.names() == ["m"], WAIT_S)
+    until(lambda: manager.names() == ["m"], WAIT_S)
     assert not done.is_set()
     publish(base, 1)
     see(manager, {1: "AVAILABLE"})

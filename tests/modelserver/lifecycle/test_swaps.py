@@ -14,6 +14,7 @@ from serving.modelserver.lifecycle.batching.parameters import BatchingOptions
 from serving.modelserver.lifecycle.manager import ModelManager, ModelSettings, State
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, is_in, states
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish, rows
+from tests.modelserver.waiting import until
 
 SWAPS = 20
 THREADS = 12
@@ -73,7 +74,7 @@ def test_not_one_request_fails_while_twenty_versions_come_and_go(
     for version in range(2, SWAPS + 1):
         publish(base, version)
         manager.look()
-        manager.wait_until(partial(is_in, manager, version, State.AVAILABLE), WAIT_S)
+        until(partial(is_in, manager, version, State.AVAILABLE), WAIT_S)
         shutil.rmtree(base / str(version - 1))
     for caller in callers:
         caller.stop.set()
@@ -81,7 +82,7 @@ def test_not_one_request_fails_while_twenty_versions_come_and_go(
         caller.join(WAIT_S)
 
     assert [caller.failures for caller in callers] == [[]] * THREADS
-    manager.wait_until(lambda: set(states(manager).values()) == {"AVAILABLE", "END"}, WAIT_S)
+    until(lambda: set(states(manager).values()) == {"AVAILABLE", "END"}, WAIT_S)
     assert len(made) == SWAPS
     assert [model.closed.is_set() for model in made] == [True] * (SWAPS - 1) + [False]
     assert len(set.union(*(caller.versions for caller in callers))) > 1

@@ -14,6 +14,7 @@ from serving.errors import Unavailable
 from serving.modelserver.runtimes import machine
 from serving.modelserver.runtimes.drain import Drain
 from serving.modelserver.runtimes.pool import Pool
+from tests.modelserver.waiting import until
 
 ROOT = Path(__file__).parents[3]
 
@@ -22,11 +23,12 @@ def test_a_thing_is_never_in_two_hands() -> None:
     pool, holders = Pool([{"held": 0} for _ in range(3)]), set[int]()
 
     def use(_: int) -> None:
-        with pool.one() as thing:
-            thing["held"] += 1
-            holders.add(thing["held"])
-            time.sleep(0)
-            thing["held"] -= 1
+        thing = pool.take()
+        thing["held"] += 1
+        holders.add(thing["held"])
+        time.sleep(0)
+        thing["held"] -= 1
+        pool.give_back(thing)
 
     with ThreadPoolExecutor(12) as hands:
         list(hands.map(use, range(3000)))
@@ -37,30 +39,21 @@ def test_a_thing_is_never_in_two_hands() -> None:
 def test_a_busy_thread_does_not_keep_others_waiting() -> None:
     pool, served, finished = Pool([0]), threading.Event(), 0
 
-    def wait_once() -> None:
-        with pool.one():
-            served.set()
+    def take_once() -> None:
+        thing = pool.take()
+        served.set()
+        pool.give_back(thing)
 
     with ThreadPoolExecutor(1) as other:
-        with pool.one():
-            waiting = other.submit(wait_once)
-            while not pool.waiting:
-                time.sleep(0.001)
-        with pool.one():
-            finished = served.is_set()
-        waiting.result()
+        thing = pool.take()
+        taking = other.submit(take_once)
+        until(lambda: pool.waiting)
+        pool.give_back(thing)
+        pool.take()
+        finished = served.is_set()
+        taking.result()
 
     assert finished
-
-
-def test_a_thing_comes_back_after_a_failure() -> None:
-    pool = Pool(["only"])
-
-    with pytest.raises(ValueError, match="mine"), pool.one():
-        raise ValueError("mine")
-
-    with pool.one() as thing:
-        assert thing == "only"
 
 
 def test_closing_waits_and_happens_once() -> None:
