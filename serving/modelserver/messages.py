@@ -161,7 +161,7 @@ class Messages:
             return found
 
         with Call(self._metrics, "MultiInference", deadline) as call:
-            spec = spec_of(request.tasks[0]) if request.tasks else ModelSpec()
+            spec = request.tasks[0].model_spec if request.tasks else ModelSpec()
             with self._held(spec, call) as served:
                 results = multi.on(
                     served.model,

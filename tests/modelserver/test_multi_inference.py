@@ -102,6 +102,12 @@ def test_tasks_that_do_not_fit_are_refused(stand_in_grpc: Grpc, tasks: tuple[Tas
     assert stand_in_grpc.refusal(MULTI, asked(*tasks)) == Refusal(code, text)
 
 
+def test_a_first_task_without_a_spec_has_no_name(stand_in_grpc: Grpc) -> None:
+    request = protos.MultiInferenceRequest(tasks=[protos.InferenceTask(method_name=C)])
+
+    assert stand_in_grpc.refusal(MULTI, request) == Refusal("INVALID_ARGUMENT", "ModelSpec has no name specified.")
+
+
 def test_no_examples_are_an_empty_input(stand_in_grpc: Grpc) -> None:
     refusal = stand_in_grpc.refusal(MULTI, asked(("classifier", "", C), count=0))
 
