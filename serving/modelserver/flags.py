@@ -5,6 +5,7 @@ acts on what is read here. This room knows no server.
 """
 
 import difflib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
@@ -61,6 +62,8 @@ def _value(name: str, kind: Any, text: str) -> Any:
                 raise ValueError("true or false is expected")
             return text.lower() in _TRUE
         value = kind(text)
+        if kind is float and not math.isfinite(value):
+            raise ValueError("a finite number is expected")
     except ValueError as error:
         raise UsageError(f"--{name}={text} cannot be read as {kind.__name__}: {error}") from error
     allowed = Flags.__dataclass_fields__[name].metadata.get("one_of")

@@ -92,6 +92,9 @@ class ServerConfig:
             raise BadInput("Say what to serve: either a base path, or a model config file, or a folder of models")
         if self.tls and self.alts:
             raise BadInput("TLS and ALTS exclude each other: give an SSL config file or use_alts_credentials, not both")
+        for name, port in (("gRPC", self.grpc_port), ("REST", self.rest_port)):
+            if port is not None and not 0 <= port < 2**16:
+                raise BadInput(f"{port} is no TCP port for {name}; ports end at 65535")
         if self.rest_timeout_s <= 0 or self.rest_threads < 1 or self.most_calls < 1 or self.drain_s < 0:
             raise BadInput(
                 f"rest_timeout_s={self.rest_timeout_s}, rest_threads={self.rest_threads} and "

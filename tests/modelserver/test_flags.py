@@ -101,7 +101,16 @@ def test_a_switch_may_stand_alone(argument: str, value: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    "argument", ["--port=eighty", "--enable_batching=perhaps", "--port=", "--precision=f16", "--drain_seconds=long"]
+    "argument",
+    [
+        "--port=eighty",
+        "--enable_batching=perhaps",
+        "--port=",
+        "--precision=f16",
+        "--drain_seconds=long",
+        "--drain_seconds=nan",
+        "--rest_api_body_seconds=inf",
+    ],
 )
 def test_a_value_that_does_not_parse_is_refused_by_name(argument: str) -> None:
     with pytest.raises(flags.UsageError, match=re.escape(argument)):
@@ -203,6 +212,9 @@ def test_a_config_file_overrides_name_and_base_path() -> None:
     [
         (["--model_base_path="], "Both model_base_path and model_config_file are empty"),
         (["--port=0"], "Neither a gRPC port nor a UNIX socket is given"),
+        (["--port=70000"], "70000 is no TCP port for gRPC"),
+        (["--port=-1"], "-1 is no TCP port for gRPC"),
+        (["--rest_api_port=65536"], "65536 is no TCP port for REST"),
         (["--model_base_path=models/m"], "Expected model default to have an absolute path or URI; got base_path()="),
         (["--batching_parameters_file=/b"], "--batching_parameters_file supplied without --enable_batching"),
         (["--enable_batching", "--batching_parameters_file=/no/such/file"], "/no/such/file; No such file or directory"),
