@@ -49,9 +49,9 @@ def read_json(body: bytes, json_length: int | None = None) -> InferRequest:
     if len(rest):
         raise BadInput(f"{len(rest)} bytes follow the last tensor; check binary_data_size")
     wanted = _objects(document, "outputs") if "outputs" in document else []
-    default = bool(_parameters(document).get("binary_data_output"))
+    default = _flag(document, "binary_data_output", otherwise=False)
     names = tuple(_member(output, "name", str) for output in wanted)
-    flags = [_parameters(output).get("binary_data", default) for output in wanted]
+    flags = [_flag(output, "binary_data", otherwise=default) for output in wanted]
     return InferRequest(
         inputs=inputs,
         outputs=names,
@@ -102,6 +102,13 @@ def _member(document: Mapping[str, Any], key: str, kind: type) -> Any:
 def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
     value = document.get("parameters")
     return value if isinstance(value, dict) else {}
+
+
+def _flag(document: Mapping[str, Any], name: str, *, otherwise: bool) -> bool:
+    value = _parameters(document).get(name, otherwise)
+    if not isinstance(value, bool):
+        raise BadInput(f"The parameter {name} must be true or false")
+    return value
 
 
 def _tensor(tensor: Mapping[str, Any], rest: memoryview) -> tuple[NDArray[Any], memoryview]:

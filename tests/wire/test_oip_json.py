@@ -160,6 +160,11 @@ def test_numbers_that_json_lacks_stand_bare() -> None:
         (b'{"inputs": [1]}', "Every element of 'inputs' must be an object"),
         (b'{"inputs": [{}]}', "'name' must be there and be a string"),
         (b'{"inputs": [], "id": 5}', "'id' must be there and be a string"),
+        (b'{"inputs": [], "parameters": {"binary_data_output": "false"}}', "binary_data_output must be true or false"),
+        (
+            b'{"inputs": [], "outputs": [{"name": "y", "parameters": {"binary_data": "no"}}]}',
+            "binary_data must be true or false",
+        ),
         (body(shape=[1], datatype="FP32"), "neither 'data' nor the parameter binary_data_size"),
         (body(shape=[2], datatype="FP32", data=[1]), "Input 'x': 1 values were sent"),
         (body(shape=[1.0], datatype="FP32", data=[1]), "'shape' must be a list of whole numbers"),
