@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -123,12 +124,20 @@ class ModelServer:
         if config.models_root is not None:
             self.manager.serve_root(config.models_root)
         elif config.model_config_file is not None:
-            reload.apply(self.manager, config_file.read(config.model_config_file))
-            if config.config_poll_s > 0:
-                self._poll = ConfigPoll(config.model_config_file, config.config_poll_s, self.manager)
+            self._load_listed(config.model_config_file)
         elif config.base_path is not None:
             path = config_file.base_path(config.name, str(config.base_path))
             self.manager.configure([ModelSettings(config.name, path)])
+
+    def _load_listed(self, file: Path) -> None:
+        """The models of a config file; one that says nothing yet is as good as an empty list."""
+        listed = config_file.read(file)
+        if listed.WhichOneof("config") is None:
+            log.warning("%s lists no models: nothing is served until it does or a reload brings some", file)
+        else:
+            reload.apply(self.manager, listed)
+        if self.config.config_poll_s > 0:
+            self._poll = ConfigPoll(file, self.config.config_poll_s, self.manager)
 
     def _open(self) -> None:
         config = self.config

@@ -185,6 +185,17 @@ def test_the_config_file_is_read_again_and_a_broken_one_changes_nothing(tmp_path
         until(lambda: code_of(asked, "b") == "NOT_FOUND")
 
 
+def test_an_empty_file_serves_nothing_until_it_lists_models(tmp_path: Path) -> None:
+    (tmp_path / "models.config").touch()
+    config = ServerConfig(model_config_file=tmp_path / "models.config", config_poll_s=0.05, grpc_port=0)
+
+    with ModelServer(config, load) as server, grpc_to(server) as asked:
+        assert code_of(asked, "a") == "NOT_FOUND"
+
+        replace(tmp_path, config_text({"a": publish(tmp_path, "a", 1)}))
+        until(lambda: code_of(asked, "a") == "OK")
+
+
 def test_a_label_in_the_file_is_given_once_its_version_is_there(tmp_path: Path) -> None:
     with started(tmp_path, config_poll_s=0.05) as server, grpc_to(server) as asked:
         replace(tmp_path, config_text({"a": tmp_path / "a"}, a='version_labels { key: "x" value: 2 }'))
