@@ -14,6 +14,8 @@ V = TypeVar("V")
 @dataclass(slots=True)
 class _Entry(Generic[V]):
     value: V | NotFound
+    """What is not there is told by an exception that was never raised: a raised one would hold the frames of the
+    request that met it, and with them its body."""
     at: float
 
 
@@ -64,7 +66,7 @@ class Fresh(Generic[V]):
         try:
             entry: _Entry[V] = _Entry(load(), monotonic())
         except NotFound as error:
-            entry = _Entry(error, monotonic())
+            entry = _Entry(NotFound(error.message), monotonic())
         with self._lock:
             self._entries.pop(key, None)
             self._entries[key] = entry

@@ -3,6 +3,7 @@
 import shutil
 import socket
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from serving.errors import DeadlineExceeded, NoCard, NotFound, Unavailable
 from serving.gateway.breaker import FAILURES, OPEN_S, CircuitBreaker, RetryBudget
+from serving.gateway.fresh import Fresh
 from serving.gateway.remote import RemoteUpstream
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
@@ -171,3 +173,21 @@ def test_retries_are_a_share_of_what_goes_well() -> None:
         budget.earn()
     assert budget.spend()
     assert not budget.spend()
+
+
+def test_a_miss_that_is_remembered_holds_nothing_of_the_request_that_met_it() -> None:
+    remembered: Fresh[int] = Fresh(60, 60, 10)
+    bodies: list[weakref.ref[set[int]]] = []
+
+    def load() -> int:
+        raise NotFound("there is no model unicorn")
+
+    def ask() -> None:
+        body = {7}
+        bodies.append(weakref.ref(body))
+        with pytest.raises(NotFound, match="unicorn"):
+            remembered.get("unicorn", load)
+
+    ask()
+    ask()
+    assert [body() for body in bodies] == [None, None]
