@@ -44,9 +44,14 @@ class CompiledVersion:
 
 @dataclass(frozen=True, slots=True)
 class PackedVersion:
-    """The same without the graph, as things that pickle."""
+    """The same without the graph, as things that pickle: what a Bundle says of the folder, then the rest."""
 
-    bundle: tuple[Path, Mapping[str, Signature], Mapping[str, bytes], bool, frozenset[str], tuple[int, ...]]
+    folder: Path
+    signatures: Mapping[str, Signature]
+    signature_defs: Mapping[str, bytes]
+    plain: bool
+    tags: frozenset[str]
+    stamp: tuple[int, ...]
     card: ModelCard | None
     changes: bool
     precision: str
@@ -59,13 +64,13 @@ def tensorflow_may(options: RuntimeOptions) -> bool:
     return options.runtime != "openvino" and machine.installed("tensorflow")
 
 
-def read(folder: Path, options: RuntimeOptions, *, for_load: bool = False) -> CompiledVersion:
+def read(folder: Path, options: RuntimeOptions, *, at_once: bool = False) -> CompiledVersion:
     """Read, verify and compile the version in a folder.
 
     Args:
         folder: of the version.
         options: of the server.
-        for_load: compile at once what only a busy model needs, not when it is first needed.
+        at_once: compile also what only a busy model needs, instead of when it first needs it.
 
     Raises:
         NotFound: no SavedModel there, or none with the wanted tags.
@@ -84,12 +89,12 @@ def read(folder: Path, options: RuntimeOptions, *, for_load: bool = False) -> Co
         version.reasons = dict.fromkeys(bundle.signatures, why_none)
     else:
         version.precision = settled_precision(options.precision, card, imitate=options.imitate)
-        _compile(version, operations, options, for_load)
+        _compile(version, operations, options, at_once)
     return version
 
 
 def _compile(
-    version: CompiledVersion, operations: Mapping[str, set[str]], options: RuntimeOptions, for_load: bool
+    version: CompiledVersion, operations: Mapping[str, set[str]], options: RuntimeOptions, at_once: bool
 ) -> None:
     """Compile every signature that converts, and remember why the others do not; `operations` are those of each.
 
@@ -102,7 +107,7 @@ def _compile(
         read = openvino_quantized.converted if name in forms else openvino_conversion.convert
         needed = operations[name]
         rows = own_rows(needed, signature) if version.card is not None else ()
-        now = len(rows) if for_load else 1
+        now = len(rows) if at_once else 1
         try:
             version.compiled[name] = openvino_compiled.compiled(
                 bundle, signature, settings(options, precision, needed), read, rows[:now], rows[now:]
@@ -144,15 +149,31 @@ def packed(version: CompiledVersion) -> PackedVersion | None:
     if len(whole) < len(programs):
         return None
     bundle = version.bundle
-    definitions = {name: stored.SerializeToString() for name, stored in bundle.signature_defs.items()}
-    described = (bundle.folder, bundle.signatures, definitions, bundle.plain, bundle.tags, bundle.stamp)
-    return PackedVersion(described, version.card, version.changes, version.precision, whole, version.reasons)
+    return PackedVersion(
+        folder=bundle.folder,
+        signatures=bundle.signatures,
+        signature_defs={name: stored.SerializeToString() for name, stored in bundle.signature_defs.items()},
+        plain=bundle.plain,
+        tags=bundle.tags,
+        stamp=bundle.stamp,
+        card=version.card,
+        changes=version.changes,
+        precision=version.precision,
+        compiled=whole,
+        reasons=version.reasons,
+    )
 
 
 def unpacked(package: PackedVersion) -> CompiledVersion:
     """As `read` gave it in the other process; raises RuntimeError where OpenVINO does not take the programs."""
-    folder, signatures, definitions, plain, tags, stamp = package.bundle
-    stored = {name: SignatureDef.FromString(definition) for name, definition in definitions.items()}
-    bundle = Bundle(folder, MetaGraphDef(), signatures, stored, plain, tags, stamp)
+    bundle = Bundle(
+        folder=package.folder,
+        meta_graph=MetaGraphDef(),
+        signatures=package.signatures,
+        signature_defs={name: SignatureDef.FromString(stored) for name, stored in package.signature_defs.items()},
+        plain=package.plain,
+        tags=package.tags,
+        stamp=package.stamp,
+    )
     compiled = {name: openvino_compiled.unpacked(one, bundle) for name, one in package.compiled.items()}
     return CompiledVersion(bundle, package.card, package.changes, package.precision, compiled, package.reasons)

@@ -44,7 +44,7 @@ def answer(folder: Path, options: RuntimeOptions) -> Answer:
     kept = _Kept()
     logging.getLogger().addHandler(kept)
     try:
-        version = compiled_version.packed(compiled_version.read(folder, options, for_load=True))
+        version = compiled_version.packed(compiled_version.read(folder, options, at_once=True))
         return Answer(version, None, tuple(kept.records))
     except ServingError as error:
         return Answer(None, error, tuple(kept.records))

@@ -140,7 +140,7 @@ def _array(value: Any, data_type: int) -> NDArray[Any]:
 
 
 def _failure(error: Exception) -> ServingError:
-    """TensorFlow's error with its own code."""
+    """TensorFlow's error with its own code; its Python side raises ValueError, TypeError and others besides."""
     if isinstance(error, _tensorflow().errors.OpError):
         return of_code(error.error_code, error.message)
     return ServingError(f"{type(error).__name__}: {error}")

@@ -145,11 +145,11 @@ class Adaptive:
             answer = self._model.run(signature, inputs, outputs)
         finally:
             self._hand_over()
-        self._count(signature, rows_of(inputs) or 0, started)
+        self._count(rows_of(inputs) or 0, started)
         self._meter.ran(signature, 0.0, time.monotonic() - started)
         return answer
 
-    def _count(self, signature: str, rows: int, started: float) -> None:
+    def _count(self, rows: int, started: float) -> None:
         self._mean_run_s += (time.monotonic() - started - self._mean_run_s) / 16
         self._meter.batch(rows)
 
@@ -219,7 +219,7 @@ class Adaptive:
                 if task is not batch[0]:
                     task.tell()
             return
-        self._count(signature, sum(sizes), started)
+        self._count(sum(sizes), started)
         run_s = time.monotonic() - started
         for task, part in zip(batch, split(answer, sizes), strict=True):
             self._meter.ran(signature, started - task.came, run_s)
@@ -235,7 +235,7 @@ class Adaptive:
         except Exception as error:  # told to the thread that brought the request
             task.error = error
             return
-        self._count(signature, task.rows, started)
+        self._count(task.rows, started)
         self._meter.ran(signature, started - task.came, time.monotonic() - started)
 
     def close(self) -> None:

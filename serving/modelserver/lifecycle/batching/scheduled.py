@@ -141,7 +141,7 @@ class Scheduled:
                 raise Overloaded(_LATE_IN_QUEUE)
             if pieces:
                 self._run(signature, outputs, pieces)
-        except Exception as error:
+        except Exception as error:  # told to every thread that brought a piece
             for piece in pieces:
                 piece.request.piece_done(error)
             return
