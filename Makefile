@@ -16,7 +16,7 @@ HOST ?= http://127.0.0.1:8080
 SHAPE ?= constant
 WORKERS ?= $(shell n=$$(nproc); echo $$((n < 4 ? n : 4)))
 
-.PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps bench-peers bench-latency numbers profile load load-ui images images-test k8s-test
+.PHONY: serve samples install test audit lint format lock protos saved-models clean bench bench-modelserver bench-gateway bench-overload bench-swaps bench-peers bench-latency numbers profile load load-ui images-test k8s-test monitoring-rule monitoring-test
 
 serve: $(VENV)/.serving samples
 	$(RUN) -m serving --models $(MODELS) $(PORTS) --example-photo $(MODELS)/.samples/star.jpg

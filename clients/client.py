@@ -6,12 +6,12 @@ bounded concurrency, retries inside the deadline, order, and which failure belon
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from clients.fan_out import groups, in_order
 from clients.retries import persevere
 from serving.card import ModelCard, Task
 from serving.errors import BadInput, ServingError
+
+T = TypeVar("T")
 
 Outcome = Classification | ServingError
 Picture = bytes | Path
@@ -178,8 +180,7 @@ class Client(ABC):
         if not items:
             return []
         try:
-            outcomes: list[Outcome | Value] = self._persevere(partial(self._ask, items, question))
-            return outcomes
+            return self._persevere(partial(self._ask, items, question))
         except BadInput as error:
             if len(items) == 1:
                 return [error]
@@ -187,7 +188,7 @@ class Client(ABC):
         except ServingError as error:
             return [error] * len(items)
 
-    def _persevere(self, call: Any) -> Any:
+    def _persevere(self, call: Callable[[float], T]) -> T:
         """Try until it works, or attempts or time are over."""
         return persevere(call, time.monotonic() + self.timeout_s, self.attempts)
 

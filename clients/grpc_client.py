@@ -92,12 +92,11 @@ class GrpcClient(Client):
     ) -> dict[str, NDArray[Any]]:
         """Run one signature; arrays travel as they lie in memory. Strings are arrays of `bytes` objects."""
         outputs, _ = self._persevere(partial(self._run, arrays, model, signature, version))
-        return dict(outputs)
+        return outputs
 
     def card(self, model: str = UNNAMED, *, version: int | None = None) -> ModelCard:
         """The card, from the version's own `card` signature."""
-        promise: _Promise = self._persevere(partial(self._promise, model, version))
-        return promise.card
+        return self._persevere(partial(self._promise, model, version)).card
 
     def status(self, model: str | None = None) -> list[ModelStatus]:
         """One model, since gRPC has no list of them; `default` where none is named."""

@@ -74,7 +74,7 @@ class HttpClient(Client):
         return _expected(partial(json_tensors.outputs, answer, kinds))
 
     def card(self, model: str, *, version: int | None = None) -> ModelCard:
-        """The card of the version that answers now."""
+        """The card of a version; else of the one that answers now."""
         path = _path(model, None) + (f"?version={version}" if version is not None else "")
         document = self._persevere(partial(self._get, path))
         if not (card := document.get("card")):

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from clients.answers import ModelStatus
 from clients.closed_loop import Tally, histogram
-from clients.plan import Plan
+from clients.plan import CORES_EACH, Plan
 from clients.rates import Rates
 
 _COLORS = {"AVAILABLE": "green", "LOADING": "yellow", "UNLOADING": "yellow"}
@@ -86,7 +86,7 @@ def planned(found: Plan) -> Group:
         "replicas",
         "busy",
         "wait p99 ms",
-        caption="replicas of 2 cores; wait with a zone lost",
+        caption=f"replicas of {CORES_EACH} cores; wait with a zone lost",
     )
     for tier in found.tiers:
         numbers = (f"{tier.cpu_ms:.3g}", str(tier.cores), str(tier.replicas))

@@ -1,4 +1,4 @@
-"""The models folder: whole versions or none, numbered, labelled, checked."""
+"""The models folder: whole versions or none, numbered, labeled, checked."""
 
 import os
 import threading

@@ -1,4 +1,4 @@
-"""The head of a JPEG: size, way of coding, orientation, colours; found by its markers.
+"""The head of a JPEG: size, way of coding, orientation, colors; found by its markers.
 
 The walk follows libjpeg's, which skips anything between markers, so that both see the same frame.
 What libjpeg-turbo keeps in memory for a progressive file is known from here before it is opened.

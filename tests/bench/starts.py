@@ -92,7 +92,7 @@ def main(starts: int, what: str, callers: int, busy: int, seed: int, models: Pat
             ports, early_s = Ports(), chance.uniform(0.1, 2.5)
             asks = knocking(what, ports, photos, callers)
             log = Path(logs, f"{number}.log")
-            done.append(lived(command(what, folder, ports), ports, asks, ENDINGS[number % 3], early_s, log))
+            done.append(lived(command(what, folder, ports), asks, ENDINGS[number % 3], early_s, log))
             if not done[-1].good:
                 progress.console.print(f"{done[-1]}\n{log.read_text()[-2000:]}")
     Console(width=120).print(table(what, done, busy))
@@ -132,7 +132,6 @@ def knocking(what: str, ports: Ports, photos: Sequence[bytes], callers: int) -> 
 
 def lived(
     line: Sequence[str],
-    ports: Ports,
     asks: Mapping[Caller, int],
     ending: Ending,
     early_s: float,
