@@ -3,16 +3,19 @@
 `front.py` sends every request down one lane. Where models answer elsewhere, classifying has more threads than
 `admission.py` ever lets in, so whoever is admitted starts at once. Where they run on these cores, a few threads
 take what was let in one after the other: a thread that finds its next work waiting need not be woken for it.
-The other lanes are small, bounded, and apart from it.
+The other lanes are small and apart from it. Whoever asks whether the process lives is never refused, or strangers
+who ask often could have it restarted.
 """
 
+import sys
 from dataclasses import dataclass
 
 from serving.gateway.crew import Crew
 from serving.gateway.problems import Reply
 
 GUARDED = "/v1/"
-OPERATIONS = frozenset({"/livez", "/readyz", "/metrics"})
+PROBES = frozenset({"/livez", "/readyz"})
+METRICS = "/metrics"
 
 
 @dataclass(slots=True)
@@ -55,14 +58,17 @@ class Lanes:
         self.work = Lane("work", min(work_threads or most, most), most, admitted=True)
         self.tell = Lane("tell", 4, 64)
         self.show = Lane("show", 2, 64, guarded=False)
-        self.operate = Lane("operate", 2, 32, guarded=False)
-        self._all = (self.work, self.tell, self.show, self.operate)
+        self.probe = Lane("probe", 2, sys.maxsize, guarded=False)  # no more than there are connections, each a moment
+        self.count = Lane("count", 1, 32, guarded=False)
+        self._all = (self.work, self.tell, self.show, self.probe, self.count)
 
     def of(self, method: str, path: str, *, passes: bool = False) -> Lane:
         """The lane of a request; `passes` if it is handed on to the model server's REST."""
         path = f"/{path.lstrip('/')}"  # as the routes see it: `//v1` leads to them too, and must not slip in unguarded
-        if path in OPERATIONS:
-            return self.operate
+        if path in PROBES:
+            return self.probe
+        if path == METRICS:
+            return self.count
         if not passes and not path.startswith(GUARDED):
             return self.show
         return self.work if method == "POST" else self.tell

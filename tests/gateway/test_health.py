@@ -150,3 +150,36 @@ def probe(address: str, request_id: str = "", timeout_s: float = 60) -> int:
         return 0
     finally:
         connection.close()
+
+
+def test_strangers_who_ask_for_metrics_all_the_time_do_not_make_it_look_dead(serve: Serve) -> None:
+    caller = serve(Classifiers(COLORS))
+    gate = Gate()
+
+    def late() -> float:
+        gate()
+        return 0.0
+
+    caller.gateway.services.metrics.watch("gateway_late", "Comes late.", late)
+    with ThreadPoolExecutor(64) as strangers:
+        asked = [strangers.submit(caller.ask, "/metrics") for _ in range(64)]
+        until(lambda: any(one.done() and one.result().status == 503 for one in asked))
+        assert caller.ask("/livez").status == 200
+        gate.open.set()
+        assert {one.result().status for one in asked} == {200, 503}
+
+
+def test_however_many_ask_at_once_whether_it_lives_all_are_answered(serve: Serve) -> None:
+    caller = serve(Classifiers(COLORS))
+    gate = Gate()
+
+    def are_stuck() -> bool:
+        gate()
+        return False
+
+    caller.gateway.services.health.workers_stuck = are_stuck
+    with ThreadPoolExecutor(64) as strangers:
+        asked = [strangers.submit(caller.ask, "/livez") for _ in range(64)]
+        assert gate.reached.wait(10)
+        gate.open.set()
+        assert {one.result().status for one in asked} == {200}
