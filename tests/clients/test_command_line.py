@@ -160,7 +160,7 @@ def test_what_every_item_would_meet_ends_the_run_at_once(servers: Servers, photo
 
 
 def test_nobody_there_is_a_clear_sentence(unused_port: int) -> None:
-    done = run("status", "--url", f"http://127.0.0.1:{unused_port}", "--timeout", 1)
+    done = run("status", "--url", f"http://127.0.0.1:{unused_port}", "--timeout", 10)
 
     assert done.exit_code == 2
     assert "cannot be asked" in done.stderr
