@@ -171,9 +171,9 @@ def test_a_picture_over_the_cap_is_refused_before_it_is_sent(servers: Servers) -
 
 
 def test_nobody_there_is_unavailable_and_says_where(unused_port: int) -> None:
-    with HttpClient(f"http://127.0.0.1:{unused_port}", timeout_s=2) as client, pytest.raises(Unavailable) as over_http:
+    with HttpClient(f"http://127.0.0.1:{unused_port}", timeout_s=10) as client, pytest.raises(Unavailable) as over_http:
         client.status()
-    with GrpcClient(f"127.0.0.1:{unused_port}", timeout_s=2) as asking, pytest.raises(Unavailable) as over_grpc:
+    with GrpcClient(f"127.0.0.1:{unused_port}", timeout_s=10) as asking, pytest.raises(Unavailable) as over_grpc:
         asking.status("any")
 
     for refused in (over_http, over_grpc):
