@@ -16,8 +16,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.conftest import CHECKOUT
-from tests.processes import run
+from tests.processes import CHECKOUT, run
 
 KNOWN = "jinja2==2.4.1"
 """A release of 2010 with several advisories."""

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 CHECKOUT = Path(__file__).parents[1]
 PORTS = ("--http-port", "0", "--grpc-port", "0", "--rest-port", "0")
@@ -102,13 +103,14 @@ def following(
             raise RuntimeError(f"{' '.join(command)} did not become ready:\n" + "\n".join(lines))
         yield process, lines
     finally:
-        _end(process)
+        end_group(process)
         reader.join(5)
         if process.stdout is not None:
             process.stdout.close()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def end_group(process: subprocess.Popen[Any]) -> None:
+    """Ask a process and all of its group to go, then make them."""
     for number, wait_s in ((signal.SIGTERM, 30), (signal.SIGKILL, 10)):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import CHECKOUT
+from tests.processes import CHECKOUT
 
 PROGRAM = """
 import threading, time

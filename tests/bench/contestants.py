@@ -5,12 +5,11 @@ processes, marked so that its CPU and memory can be told from all others'.
 """
 
 import os
-import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from tests.bench.load import closed_spell
 from tests.bench.loops import Loop
 from tests.bench.open_loop import open_loop
 from tests.bench.process_tree import Tree, peak_mb
-from tests.processes import CHECKOUT
+from tests.processes import CHECKOUT, end_group
 
 CALLERS = 8
 AT_HALF = 24
@@ -92,17 +91,7 @@ def silent(command: Sequence[str], env: Mapping[str, str], cwd: Path = CHECKOUT)
             said.seek(0)
             raise RuntimeError(f"{' '.join(command[:4])}: {error}\n{said.read()[-2000:]}") from error
         finally:
-            _end(process)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Ask the whole group to go, then make it."""
-    for number, wait_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 10)):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, number)
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(wait_s)
-            return
+            end_group(process)
 
 
 def posts(address: str, path: str, kind: str, sent: Sequence[bytes]) -> Callers:

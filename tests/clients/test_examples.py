@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.conftest import Servers
-from tests.conftest import CHECKOUT
+from tests.processes import CHECKOUT
 
 EXAMPLES = CHECKOUT / "clients" / "examples"
 

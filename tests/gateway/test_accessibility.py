@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, ViewportSize
 
-from tests.conftest import CHECKOUT
 from tests.gateway.caller import RED, Caller
 from tests.gateway.test_page import PHONE, photo
+from tests.processes import CHECKOUT
 
 PINNED = Path(__file__).parent / "axe"
 WIDE: ViewportSize = {"width": 1280, "height": 900}

@@ -9,7 +9,7 @@ from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig, meanings
 from serving.gateway.regenerate import FILE
 from serving.gateway.routing import read
-from tests.conftest import CHECKOUT
+from tests.processes import CHECKOUT
 
 BOOK = (CHECKOUT / "docs" / "gateway.md").read_text("utf-8")
 DESCRIBED = json.loads(FILE.read_text("utf-8"))

@@ -7,10 +7,10 @@ from playwright.sync_api import Browser, FilePayload, Page, ViewportSize
 
 from serving.gateway.view import view
 from serving.preprocess.image import to_pixels
-from tests.conftest import CHECKOUT
 from tests.gateway.caller import GREEN, RED, Caller
 from tests.gateway.classifiers import COLORS, Classifiers
 from tests.gateway.conftest import Serve
+from tests.processes import CHECKOUT
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 

@@ -13,10 +13,10 @@ import pytest
 from serving.errors import ServingError
 from serving.gateway.config import ConfigError, GatewayConfig
 from serving.gateway.server import Gateway
-from tests.conftest import CHECKOUT
 from tests.gateway.caller import RED, Caller
 from tests.gateway.classifiers import COLORS, MOODS, Classifiers, Failing
 from tests.gateway.test_observing import PARENT
+from tests.processes import CHECKOUT
 
 trace_service = pytest.importorskip(
     "opentelemetry.proto.collector.trace.v1.trace_service_pb2", reason="needs OpenTelemetry: make install"

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import CHECKOUT
-from tests.processes import Slipway, free_port, slipway
+from tests.processes import CHECKOUT, Slipway, free_port, slipway
 
 # A shared machine that halts for half a second makes a gateway refuse what arrived meanwhile, rightly: how
 # errors are judged is tested in test_parts.py, where nothing halts.

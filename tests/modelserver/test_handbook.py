@@ -16,8 +16,7 @@ from serving.modelserver.flag_effects import config_of
 from serving.modelserver.flag_table import Flags
 from serving.modelserver.metrics import Metrics
 from serving.wire import protos
-from tests.conftest import CHECKOUT
-from tests.processes import following, free_port, run
+from tests.processes import CHECKOUT, following, free_port, run
 
 BOOK = (CHECKOUT / "docs" / "modelserver.md").read_text("utf-8")
 PROMISES = (CHECKOUT / "docs" / "modelserver-promises.md").read_text("utf-8")

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from serving.errors import NotFound
-from tests.conftest import CHECKOUT
+from tests.processes import CHECKOUT
 from training import anomaly, calibration, plots, quality, report
 from training.run_folder import Answers, RunFolder
 

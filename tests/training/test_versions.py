@@ -9,7 +9,7 @@ from serving import repository
 from serving.errors import BadInput, FailedPrecondition, NotFound
 from serving.modelserver import config_file
 from serving.modelserver.lifecycle.settings import Latest, Specific
-from tests.conftest import CHECKOUT
+from tests.processes import CHECKOUT
 from training import versions
 from training.__main__ import cli
 
