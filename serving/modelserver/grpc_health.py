@@ -39,8 +39,6 @@ class Health(health.HealthServicer):  # type: ignore[misc]  # published without 
         self._manager = manager
         self._draining = threading.Event()
         self._thread: threading.Thread | None = None
-        self._streams: set[Send] = set()
-        self._streams_lock = threading.Lock()
 
     def status(self, service: str) -> int | None:
         """Of one name; None if there is no such model."""
@@ -59,21 +57,36 @@ class Health(health.HealthServicer):  # type: ignore[misc]  # published without 
         """The state of one name."""
         found = self.status(request.service)
         if found is None:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"There is no model or service called {request.service!r}")
+            context.abort(grpc.StatusCode.NOT_FOUND, f"There is no model or service called {request.service[:256]!r}")
         return health_pb2.HealthCheckResponse(status=found)
 
     def Watch(  # the name is the protocol's
         self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext, send_response_callback: Send
     ) -> None:
         """Send the state of one name now and whenever it changes."""
-        with self._streams_lock:
-            self._streams.add(send_response_callback)
-        context.add_callback(partial(self._forget, send_response_callback))
-        super().Watch(request, context, send_response_callback)
+        service, send = request.service, send_response_callback
+        with self._lock:
+            told = self._server_status.get(service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
+            send(health_pb2.HealthCheckResponse(status=told))
+            self._send_response_callbacks.setdefault(service, set()).add(send)
+        forget = partial(self._forget, service, send)
+        if not context.add_callback(forget):  # it has left already
+            forget()
 
-    def _forget(self, send: Send) -> None:
-        with self._streams_lock:
-            self._streams.discard(send)
+    def _forget(self, service: str, send: Send) -> None:
+        """One that watched has left; its name goes with the last that watched it, for strangers may make up any."""
+        with self._lock:
+            watching = self._send_response_callbacks[service]
+            watching.discard(send)
+            if not watching:
+                del self._send_response_callbacks[service]
+        send(None)
+
+    @property
+    def watched(self) -> set[str]:
+        """Names that somebody watches now, known here or not."""
+        with self._lock:
+            return set(self._send_response_callbacks)
 
     def register(self, server: grpc.Server) -> None:
         """Add the service to a server, and begin to look."""
@@ -88,8 +101,8 @@ class Health(health.HealthServicer):  # type: ignore[misc]  # published without 
         if self._thread is not None:
             self._thread.join()
         self.enter_graceful_shutdown()
-        with self._streams_lock:
-            streams = list(self._streams)
+        with self._lock:
+            streams = [send for watching in self._send_response_callbacks.values() for send in watching]
         for send in streams:
             send(None)
 

@@ -32,6 +32,9 @@ MOST_NAMES_ASKED_FOR = 2_000
 """The original counts unknown models under the name asked for; past so many series further names are
 counted under an empty one, or a stranger could fill the memory."""
 
+LONGEST_NAME_ASKED_FOR = 256
+"""Characters. Longer names are counted under an empty one at once, for the same reason."""
+
 AT_ONCE = 512
 """Figures are counted so many at once, some seven a request, with everything that takes in the caches."""
 
@@ -227,7 +230,7 @@ class Metrics:
 
     def count_request(self, model: str, status: str) -> None:
         """`:request_count`. `model` as it was asked for; `status` is a code's name."""
-        self.count(self._request_count, model, status)
+        self.count(self._request_count, model if len(model) <= LONGEST_NAME_ASKED_FOR else "", status)
 
     def time_request(self, model: str, api: str, entrypoint: str, seconds: float) -> None:
         """`:request_latency`, of successes only. API `Predict` with `GRPC`, `predict` with `REST`."""

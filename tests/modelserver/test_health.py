@@ -9,11 +9,15 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from serving.modelserver.grpc_health import Health
+from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
+from serving.modelserver.lifecycle.manager import ModelManager
 from serving.modelserver.lifecycle.settings import LifecycleOptions
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.modelserver.asking import Grpc, grpc_to
 from tests.modelserver.stand_ins import load, publish
+from tests.waiting import until
 
 
 def health_of(channel: Grpc, service: str) -> str:
@@ -54,6 +58,34 @@ def test_health_follows_the_model_and_the_end_of_the_server(tmp_path: Path) -> N
         server.stop()
         assert list(names) == ["NOT_SERVING"]
         assert time.monotonic() - began < 5
+
+
+def test_names_that_nobody_watches_any_more_are_forgotten() -> None:
+    manager = ModelManager(load)
+    health = Health(manager)
+    server = GrpcServer(GrpcOptions(address="127.0.0.1", port=0), {}, [health.register])
+    with Grpc(f"127.0.0.1:{server.port}") as channel:
+        stub = health_pb2_grpc.HealthStub(channel.channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest(service=f"made up {number % 3}")) for number in range(9)]
+        for watch in watches:
+            assert next(watch).status == health_pb2.HealthCheckResponse.SERVICE_UNKNOWN
+        assert health.watched == {f"made up {number}" for number in range(3)}
+
+        for watch in watches[:-1]:
+            watch.cancel()
+        until(lambda: health.watched == {"made up 2"})
+        health.drain()
+        assert list(watches[-1]) == []
+        until(lambda: not health.watched)
+    server.stop(0)
+    manager.close()
+
+
+def test_an_endless_name_is_not_repeated(stand_in_grpc: Grpc) -> None:
+    with pytest.raises(grpc_library.RpcError) as refused:
+        health_of(stand_in_grpc, "x" * 100_000)
+
+    assert refused.value.code() is grpc_library.StatusCode.NOT_FOUND
 
 
 def test_without_its_flag_health_is_unimplemented(tmp_path: Path) -> None:

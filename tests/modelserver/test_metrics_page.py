@@ -106,6 +106,17 @@ def test_every_rest_request_is_counted_and_predict_is_written_small(rest: Rest) 
     assert found[f'{RUNTIME}_count{{model_name="doubler",API="Predict",runtime="TF1"}}'] == 1
 
 
+def test_a_name_of_a_megabyte_is_counted_without_it(channel: Grpc, rest: Rest) -> None:
+    """Or a few thousand strangers' requests would fill the memory for good."""
+    assert channel.cannot_predict(predict_request("x" * 2**20, X)).code == "NOT_FOUND"
+    assert rest.get(f"/v1/models/{'y' * 10_000}").status == 404
+
+    found = samples(rest)
+
+    assert found[f'{COUNT}{{model_name="",status="NOT_FOUND"}}'] == 2
+    assert max(map(len, found)) < 1000
+
+
 def test_status_and_metadata_over_grpc_are_not_counted(channel: Grpc, rest: Rest) -> None:
     channel.call(STATUS, status_request("doubler"))
     channel.call(METADATA, metadata_request("doubler", "signature_def"))
