@@ -1,7 +1,6 @@
 """Both servers, real and running, with the two carded classifiers; and clients that ask them."""
 
 import socket
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from serving.gateway.server import Gateway
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.preprocess.pictures import encoded, flat
+from tests.waiting import until
 
 MODELS = ("tiny_image", "tiny_text", "tiny_watchful")
 
@@ -46,11 +46,8 @@ def servers(saved_models: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 def wait_until_ready(url: str) -> None:
     """Until the gateway has seen an available version of every model."""
-    give_up = time.monotonic() + 30
     with HttpClient(url) as client:
-        while not all(model.available for model in client.status()):
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+        until(lambda: all(model.available for model in client.status()), 30)
 
 
 @pytest.fixture(params=["http", "grpc"])

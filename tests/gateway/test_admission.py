@@ -13,8 +13,8 @@ from serving.gateway.limit import AdaptiveLimit
 from tests.gateway.caller import RED, Caller, head
 from tests.gateway.classifiers import COLORS, Classifiers, Gate
 from tests.gateway.conftest import Serve
-from tests.gateway.test_health import until
 from tests.gateway.test_observing import samples
+from tests.waiting import until
 
 
 def admission(in_flight: int, waiting: int = 4) -> Admission:

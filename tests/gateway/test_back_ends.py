@@ -14,8 +14,8 @@ from serving.gateway.remote import RemoteUpstream
 from tests.bench.fixed_server import MODEL, READY
 from tests.gateway.caller import JPEG, RED, Caller
 from tests.gateway.conftest import Serve
-from tests.gateway.test_health import until
 from tests.processes import following
+from tests.waiting import until
 
 PATH = f"/v1/models/{MODEL}/classify"
 COMMAND = (sys.executable, "-m", "tests.bench.fixed_server", "0.001")

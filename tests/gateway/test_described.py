@@ -16,7 +16,8 @@ from serving.gateway.site import PAGES
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.gateway.caller import Caller
-from tests.gateway.test_health import ready, until
+from tests.gateway.test_health import ready
+from tests.waiting import until
 
 schemathesis: Any = pytest.importorskip("schemathesis", reason="needs schemathesis: make install")
 

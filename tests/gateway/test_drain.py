@@ -64,7 +64,9 @@ def test_work_that_never_ends_is_left_behind_after_the_grace_time() -> None:
         assert gateway.stop(grace_s=1) is False
         assert gateway.grace_left_s == 0
         gate.open.set()
-        answer.exception()
+        told = answer.result()
+    assert (told.status, told.headers["content-type"]) == (503, "application/problem+json")
+    assert "retry-after" in told.headers
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

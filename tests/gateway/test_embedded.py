@@ -13,7 +13,7 @@ from serving.gateway.server import Gateway
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.gateway.caller import BLUE, GREEN, JPEG, JSON, RED, TEXT, Caller, form
-from tests.gateway.test_health import until
+from tests.waiting import until
 
 MODELS = ("tiny_image", "tiny_text", "half_plus_two")
 

@@ -2,8 +2,6 @@
 
 import http.client
 import sys
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,14 +16,7 @@ from tests.gateway.classifiers import COLORS, MOODS, Classifiers, Failing, Gate
 from tests.gateway.conftest import Serve
 from tests.gateway.standstill import READY, STOPPING
 from tests.processes import following
-
-
-def until(holds: Callable[[], bool], seconds: float = 15) -> None:
-    """Wait for a fact."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it never came true"
-        time.sleep(0.02)
+from tests.waiting import until
 
 
 def ready(caller: Caller) -> bool:

@@ -8,8 +8,8 @@ from serving.card import Quality
 from tests.gateway.caller import RED, Caller
 from tests.gateway.classifiers import COLORS, MOODS, Classifiers
 from tests.gateway.conftest import Serve
-from tests.gateway.test_health import until
 from tests.gateway.test_observing import samples
+from tests.waiting import until
 
 MEASURED = Quality(
     examples=10,

@@ -17,7 +17,7 @@ from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.gateway.caller import BLUE, JPEG, RED, TEXT, Caller
 from tests.gateway.conftest import Serve
-from tests.gateway.test_health import until
+from tests.waiting import until
 
 MODELS = ("tiny_image", "tiny_text", "tiny_watchful", "half_plus_two")
 

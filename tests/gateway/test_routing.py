@@ -14,8 +14,8 @@ from serving.gateway.routing import Rule, place, read
 from tests.gateway.caller import GREEN, RED, Caller
 from tests.gateway.classifiers import COLORS, MOODS, Classifiers, Failing, Gate
 from tests.gateway.conftest import Serve
-from tests.gateway.test_health import until
 from tests.gateway.test_observing import samples
+from tests.waiting import until
 
 NEWEST, CANARY = 2, 1
 

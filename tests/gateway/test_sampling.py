@@ -13,8 +13,8 @@ from serving.gateway.sampling import MARK, Sampler
 from tests.gateway.caller import GREEN, JSON, RED, Caller, form
 from tests.gateway.classifiers import COLORS, MOODS, Classifiers
 from tests.gateway.conftest import Serve
-from tests.gateway.test_health import until
 from tests.gateway.test_observing import samples
+from tests.waiting import until
 
 OLD = "20200101T000000.000000Z-00000000"
 

@@ -18,7 +18,7 @@ from serving.modelserver.runtimes.protocol import LoadedModel, Signature, Tensor
 from serving.modelserver.server import ModelServer
 from tests.modelserver.asking import Grpc, Refusal, Rest, grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import FLOAT_VECTOR, MATRIX, Arrays, StandIn, publish
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 PARAMETERS = "max_batch_size { value: 4 } num_batch_threads { value: 2 } allowed_batch_sizes: 4"
 

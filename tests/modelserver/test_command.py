@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.modelserver.asking import Grpc, Rest, predict_request
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 CHECKOUT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "serving.modelserver", "--bind_address=127.0.0.1"]

@@ -17,7 +17,7 @@ from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
 from serving.modelserver.server import ModelServer
 from tests.modelserver.asking import Grpc, Rest, grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import ASLEEP
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 ONE = {"instances": [1.0]}
 PREDICT = "/tensorflow.serving.PredictionService/Predict"

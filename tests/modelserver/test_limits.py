@@ -23,7 +23,7 @@ from serving.modelserver.server_config import ServerConfig
 from tests.modelserver.asking import grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import FLOAT_VECTOR, Arrays, StandIn, load, publish
 from tests.modelserver.test_hostile import HEAD, ONE, answer_of, connections, others_are_served
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 MORE_STACK_THAN_THERE_IS = 1 << 47
 

@@ -11,7 +11,7 @@ from serving.modelserver.server_config import ServerConfig
 from serving.wire import protos
 from tests.modelserver.asking import Grpc, Refusal, Rest, fill_spec, grpc_to, rest_to
 from tests.modelserver.stand_ins import load, publish
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 METADATA, STATUS = "PredictionService/GetModelMetadata", "ModelService/GetModelStatus"
 

@@ -15,7 +15,7 @@ from tests.modelserver.asking import Grpc, Rest, grpc_to, predict_request, rest_
 from tests.modelserver.conftest import config_text
 from tests.modelserver.stand_ins import load, publish
 from tests.modelserver.test_reload import RELOAD, code_of, reload_request
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 VERSIONS = (1, 2, 3, 10, 13)
 """13 is broken."""

@@ -17,7 +17,7 @@ from serving.wire import protos
 from tests.modelserver.asking import Grpc, Refusal, grpc_to, predict_request, rest_to
 from tests.modelserver.conftest import config_text
 from tests.modelserver.stand_ins import load, publish
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 RELOAD = "ModelService/HandleReloadConfigRequest"
 X = {"x": [1.0]}

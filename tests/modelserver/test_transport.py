@@ -21,7 +21,7 @@ from tests.modelserver.asking import Grpc, Refusal, Rest, grpc_to, predict_reque
 from tests.modelserver.stand_ins import ASLEEP, load, publish
 from tests.modelserver.test_classify_regress import CLASSIFY, asked
 from tests.modelserver.test_health import health_of
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 X = {"x": [1.0]}
 PREDICT = "PredictionService/Predict"

@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ import yaml
 
 from tests.preprocess.pictures import encoded, flat
 from tests.processes import CHECKOUT, following, free_port
+from tests.waiting import until
 
 PLACE = CHECKOUT / "k8s/components/monitoring"
 SAVED = CHECKOUT / "tests/saved_models"
@@ -70,19 +71,11 @@ def stack(folder: Path) -> Iterator[Stack]:
             following(prometheus(folder, port, address, rest), "ready to receive", stderr=subprocess.STDOUT)
         )
         running = Stack(address, f"http://127.0.0.1:{port}")
-        until(lambda: running.ask("/readyz") == 200)
+        until(lambda: running.ask("/readyz") == 200, 60)
         for _ in range(ROUNDS):  # a rate needs scrapes before and after
             load(running)
             time.sleep(2)
         yield running
-
-
-def until(fact: Callable[[], bool], timeout_s: float = 60) -> None:
-    """Return once the fact is true."""
-    deadline = time.monotonic() + timeout_s
-    while not fact():
-        assert time.monotonic() < deadline, f"not true within {timeout_s} s"
-        time.sleep(0.2)
 
 
 def model_server(folder: Path, grpc: int, rest: int) -> list[str]:

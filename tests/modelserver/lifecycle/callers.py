@@ -1,8 +1,6 @@
 """Threads that ask a batcher, and a gate that holds its runs until a test lets them through."""
 
 import threading
-import time
-from collections.abc import Callable
 from typing import Any
 
 from serving.modelserver.lifecycle.versions import Batcher
@@ -65,11 +63,3 @@ class Asking(threading.Thread):
 def ask(batcher: Batcher, *values: float, **more: Any) -> Asking:
     """Begin a request of one row for each value."""
     return Asking(batcher, rows(*values), **more)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Look again and again until something holds that nobody is told of."""
-    give_up = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < give_up, "it never came to hold"
-        time.sleep(0.001)

@@ -8,7 +8,7 @@ import pytest
 
 from serving.modelserver.lifecycle.manager import LifecycleOptions, ModelManager, State
 from tests.modelserver.lifecycle.doubler import load
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 MakeManager = Callable[..., ModelManager]
 WAIT_S = 20.0

@@ -7,8 +7,9 @@ from serving.modelserver.lifecycle.batching.parameters import BatchingParameters
 from serving.modelserver.lifecycle.batching.scheduled import Scheduled
 from serving.modelserver.lifecycle.batching.scheduler import Scheduler
 from serving.modelserver.metrics import Metrics
-from tests.modelserver.lifecycle.callers import Asking, ask, eventually
+from tests.modelserver.lifecycle.callers import Asking, ask
 from tests.modelserver.lifecycle.doubler import Doubler
+from tests.waiting import until
 
 
 class Office:
@@ -29,7 +30,7 @@ class Office:
         """Have one request wait or run."""
         before = self.waiting()
         asking = ask(self.batcher, *values, **more)
-        eventually(lambda: self.waiting() > before)
+        until(lambda: self.waiting() > before)
         return asking
 
     def ask(self, inputs: Mapping[str, Any], signature: str = "serving_default") -> dict[str, Any]:

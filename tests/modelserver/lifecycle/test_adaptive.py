@@ -12,8 +12,9 @@ from serving.errors import BadInput, DeadlineExceeded, Overloaded, ServingError
 from serving.modelserver.lifecycle.batching.adaptive import Adaptive
 from serving.modelserver.lifecycle.batching.parameters import BatchingOptions
 from serving.modelserver.metrics import Metrics
-from tests.modelserver.lifecycle.callers import Asking, Gate, ask, eventually
+from tests.modelserver.lifecycle.callers import Asking, Gate, ask
 from tests.modelserver.lifecycle.doubler import POISON, Array, Doubler, rows
+from tests.waiting import until
 
 
 class Desk:
@@ -44,7 +45,7 @@ class Desk:
         """Have one request wait."""
         before = self.waiting()
         asking = Asking(self.batcher, x, **more)
-        eventually(lambda: self.waiting() > before)
+        until(lambda: self.waiting() > before)
         return asking
 
     def shapes(self) -> list[int]:

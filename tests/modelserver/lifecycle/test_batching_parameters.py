@@ -10,7 +10,7 @@ from serving.modelserver.lifecycle.manager import ModelSettings, NotAvailable
 from serving.wire import protos
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager
 from tests.modelserver.lifecycle.doubler import publish, rows
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 
 def test_the_message_fills_in_only_what_it_sets() -> None:

@@ -14,7 +14,7 @@ from serving.modelserver.lifecycle.manager import (
 )
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, wait_for
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish, rows
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 
 def version_asked(manager: ModelManager, name: str = "m", version: int | None = None) -> int:

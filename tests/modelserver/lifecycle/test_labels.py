@@ -16,7 +16,7 @@ from serving.modelserver.lifecycle.manager import (
 )
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, see, states, wait_for
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 
 def labelled(manager: ModelManager, label: str, name: str = "m") -> int:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from serving.errors import BadInput, DeadlineExceeded, FailedPrecondition, Overloaded, ServingError, Unavailable
-from tests.modelserver.lifecycle.callers import Asking, Gate, ask, eventually
+from tests.modelserver.lifecycle.callers import Asking, Gate, ask
 from tests.modelserver.lifecycle.conftest import WAIT_S
 from tests.modelserver.lifecycle.doubler import POISON, rows
 from tests.modelserver.lifecycle.office import Office
+from tests.waiting import until
 
 LONG = 3_600_000_000
 """A batch timeout of an hour: only a full batch runs."""
@@ -186,7 +187,7 @@ def test_types_are_never_mixed_in_a_batch(office: Any) -> None:
     desk.queue(1)
     gate.await_run()
     single, double = desk.queue(2), Asking(desk.batcher, rows(3).astype(np.float64))
-    eventually(lambda: desk.waiting() == 3)
+    until(lambda: desk.waiting() == 3)
 
     gate.let_through(3)
 

@@ -14,7 +14,7 @@ from serving.modelserver.lifecycle.batching.parameters import BatchingOptions
 from serving.modelserver.lifecycle.manager import ModelManager, ModelSettings, State
 from tests.modelserver.lifecycle.conftest import WAIT_S, MakeManager, is_in, states
 from tests.modelserver.lifecycle.doubler import Doubler, load, publish, rows
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 SWAPS = 20
 THREADS = 12

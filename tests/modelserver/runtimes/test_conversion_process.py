@@ -25,8 +25,8 @@ from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
 from tests.modelserver.asking import Grpc, grpc_to, predict_request
 from tests.modelserver.runtimes.conftest import floats, strings
-from tests.modelserver.waiting import until
 from tests.processes import CHECKOUT
+from tests.waiting import until
 
 WITHOUT_TENSORFLOW = RuntimeOptions(runtime="openvino")
 FREE = 19

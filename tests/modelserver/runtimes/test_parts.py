@@ -14,7 +14,7 @@ from serving.errors import Unavailable
 from serving.modelserver.runtimes import machine
 from serving.modelserver.runtimes.drain import Drain
 from serving.modelserver.runtimes.pool import Pool
-from tests.modelserver.waiting import until
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[3]
 

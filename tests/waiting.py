@@ -9,4 +9,4 @@ def until(fact: Callable[[], object], timeout_s: float = 20) -> None:
     deadline = time.monotonic() + timeout_s
     while not fact():
         assert time.monotonic() < deadline, f"not true within {timeout_s} s"
-        time.sleep(0.01)
+        time.sleep(0.005)
