@@ -39,8 +39,7 @@ class Connection(HttpConnection):
         self.expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the timers with the connection, and tell whoever waits for something on its behalf."""
-        self.forget_head()
+        """Tell whoever waits for something on its behalf."""
         super().connection_lost(exc)
         for act in tuple(self.lost):
             act()
@@ -101,9 +100,13 @@ class Connection(HttpConnection):
         self.refuse(400, "Bad input", "this is not an HTTP/1.1 request")
 
     def refuse_long_head(self) -> None:
-        """Answer 431, to long trailers too."""
+        """Answer 431, to long trailers and to a body in crumbs too."""
         most = self.limits.max_header_bytes
-        self.refuse(431, "Head too large", f"line and headers must fit in {most} bytes, and so must trailers")
+        self.refuse(
+            431,
+            "Head too large",
+            f"line and headers must fit in {most} bytes, and so must trailers and what frames chunks",
+        )
 
     def refuse(self, status: int, title: str, detail: str) -> None:
         """Answer what is being read in place of the app, unless another answer is due first, and close."""
@@ -115,10 +118,9 @@ class Connection(HttpConnection):
             _, headers, body = reply(document(status, title, detail, os.urandom(16).hex()))
             lines = [STATUS_LINE[status], *(b"%s: %s\r\n" % pair for pair in headers), b"connection: close\r\n\r\n"]
             self.transport.write(b"".join([*lines, body]))
-        self.transport.close()
-        self.cut_soon()
+        self.hang_up()
 
 
 def connection_class(config: GatewayConfig) -> type[Connection]:
     """The protocol for uvicorn's `http` setting; uvicorn makes one object of it per connection."""
-    return type("LimitedConnection", (Connection,), {"limits": config})
+    return type("LimitedConnection", (Connection,), {"limits": config, "answer_s": config.body_timeout_s})

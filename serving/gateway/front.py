@@ -15,7 +15,7 @@ from functools import lru_cache
 from time import monotonic
 from typing import Any
 
-from serving.errors import BodyTooLarge, Overloaded, ServingError, SlowBody
+from serving.errors import BodyTooLarge, Overloaded, ServingError, SlowBody, Unavailable
 from serving.gateway.admission import Admission
 from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig
@@ -74,18 +74,19 @@ class Front:
         exchange = Exchange()
         header = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         identify(exchange, header)
+        closes = False
         try:
             status, headers, body = await self._answer(scope, header, receive, exchange)
         except CallerLeft:
             exchange.code = "CANCELLED"
             self._finished(exchange, 499)
             return
-        except ServingError as error:
+        except (ServingError, asyncio.CancelledError) as cause:
+            error = self._understood(cause).with_traceback(None)  # whose frames hold what came of the body
             exchange.code = error.code.name
             status, headers, body = refusal(error, exchange.request_id)
-            if isinstance(error, BodyTooLarge | SlowBody):
-                headers.append((b"connection", b"close"))
-        if self.draining:
+            closes = not (WHOLE_KEY in scope or self.draining or await _passed_over(scope, header, receive, error))
+        if closes or self.draining:
             headers.append((b"connection", b"close"))
         exchange.bytes_out = len(body)
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -94,6 +95,14 @@ class Front:
         for act in exchange.afterwards:
             act()
         exchange.afterwards.clear()  # they hold the answer, and the exchange is kept until it is counted
+
+    def _understood(self, cause: ServingError | asyncio.CancelledError) -> ServingError:
+        """Why there is no answer; what is cancelled while draining has not been finished in the grace time."""
+        if isinstance(cause, ServingError):
+            return cause
+        if not self.draining:
+            raise cause
+        return Unavailable("the server shut down before this was answered; try again, elsewhere", retry_after_s=1)
 
     async def _answer(self, scope: Scope, header: dict[str, str], receive: Receive, exchange: Exchange) -> Reply:
         raw_path = scope["raw_path"].decode("latin-1")
@@ -181,8 +190,6 @@ class Front:
             read = self._read if WHOLE_KEY in scope else self._read_in_time
             if (body := await read(receive, most, held)) is not None:
                 return body
-        if "expect" not in header:
-            await _discard(receive)
         raise BodyTooLarge(f"the body has more than {most} bytes, the most taken in one request; send fewer or smaller")
 
     async def _read_in_time(self, receive: Receive, most: int, held: Held) -> bytes | None:
@@ -218,14 +225,17 @@ class Front:
             raise Overloaded("too many large bodies at once; try again after Retry-After")
 
 
-async def _discard(receive: Receive) -> None:
-    """Read on for a moment without keeping anything."""
+async def _passed_over(scope: Scope, header: dict[str, str], receive: Receive, error: ServingError) -> bool:
+    """Read the rest of a body for a moment; whether all of it has come, so that another request may follow."""
+    if "expect" in header or isinstance(error, SlowBody):
+        return False
     try:
         async with asyncio.timeout(DRAIN_S):
             while (message := await receive())["type"] == "http.request" and message["more_body"]:
                 pass
     except TimeoutError:
-        return
+        pass
+    return WHOLE_KEY in scope
 
 
 @lru_cache(maxsize=256)

@@ -26,7 +26,6 @@ class Connection(HttpConnection):
     idle_s = 300.0
     in_head = False
     refused = False
-    answer_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Let it in, if need be instead of the one that has been idle for longest."""
@@ -42,8 +41,6 @@ class Connection(HttpConnection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget timers and place with the connection."""
-        self.forget_head()
-        self.answer_is_taken()
         self._unset_keepalive_if_required()
         self.guests.leaves(self)
         super().connection_lost(exc)
@@ -83,26 +80,9 @@ class Connection(HttpConnection):
         if self.cycle.response_complete and not self.transport.is_closing():
             self.guests.is_idle(self)
 
-    def pause_writing(self) -> None:
-        """The caller does not take its answer: it may not keep it here for ever."""
-        super().pause_writing()
-        if self.answer_timer is None:
-            self.answer_timer = self.loop.call_later(self.limits.body_s, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """The caller takes it after all."""
-        super().resume_writing()
-        self.answer_is_taken()
-
     def send_400_response(self, msg: str) -> None:
         """What is not HTTP is answered in our own form."""
         self.refuse(400, "This is not an HTTP/1.1 request")
-
-    def answer_is_taken(self) -> None:
-        """Nobody waits for an answer to be taken any more."""
-        if self.answer_timer is not None:
-            self.answer_timer.cancel()
-            self.answer_timer = None
 
     def refuse(self, status: int, message: str) -> None:
         """Answer what is being read in place of the app and hang up, also on a caller that does not read.
@@ -126,7 +106,12 @@ class Connection(HttpConnection):
 
 def connection_class(limits: RestLimits, idle_s: float) -> type[Connection]:
     """The protocol for uvicorn's `http` setting; uvicorn makes one object of it per connection."""
-    members = {"limits": limits, "idle_s": idle_s, "guests": GuestBook(limits.most_connections)}
+    members = {
+        "limits": limits,
+        "idle_s": idle_s,
+        "answer_s": limits.body_s,
+        "guests": GuestBook(limits.most_connections),
+    }
     return type("LimitedConnection", (Connection,), members)
 
 
