@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from serving.errors import BadInput
 from training import fit
-from training.interruption import Interruption
+from training.interruption import Interruption, Stopped
 from training.learning import Precision, settings_of
 from training.order import Order
 from training.prepared_cache import PreparedData
@@ -49,6 +49,8 @@ def fitted(
     with run.stop.heeded(progress):
         model = _built(order, data, strategy)
         fit.fit(model, run)
+    if run.stop.asked:
+        raise Stopped("stopped after the last epoch, before anything was measured")
     if recipe.precision != "float32" or strategy.replicas > 1:
         model = _plain(model, order, data)
     return (recipe.finish(model) if recipe.finish else model), run

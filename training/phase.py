@@ -90,11 +90,12 @@ def _epoch(course: Course, learner: Learner, epoch: int, advance: Advance) -> di
         if not math.isfinite(loss):
             raise BadInput(f"the loss in epoch {epoch + 1} is not a number any more: lower the learning rate")
         total, close, seen = total + loss * len(labels), close + closeness, seen + len(labels)
-        advance()
+        if step < steps - 1:
+            advance()
     learner.level()
     checked, near = learner.check(course.check)
     said = f"accuracy {near:.1%}" if course.measure == "accuracy" else f"mae {near:.4g}"
-    advance(0, f"validation: loss {checked:.3f}, {said}")
+    advance(1, f"validation: loss {checked:.3f}, {said}")
     return {
         "loss": total / seen,
         course.measure: close / seen,

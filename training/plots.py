@@ -224,16 +224,15 @@ def values(truth: NDArray[Any], said: NDArray[Any]) -> Figure:
     return figure
 
 
-def sizes(counts: Sequence[int], found: Mapping[str, Sequence[tuple[float, float, float]]], title: str) -> Figure:
-    """A measure over the number of training examples: mean, lowest and highest of several seeds for each name."""
+def sizes(counts: Sequence[int], rows: Sequence[tuple[float, float, float]], title: str, *, percent: bool) -> Figure:
+    """A measure over the number of training examples: mean, lowest and highest of several seeds."""
     figure, axes = _axes(title)
-    for (name, rows), color in zip(found.items(), (BLUE, ORANGE, GREY), strict=False):
-        middle, low, high = (np.array(column) for column in zip(*rows, strict=True))
-        axes.errorbar(counts, middle, (middle - low, high - middle), color=color, marker="o", capsize=4, label=name)
+    middle, low, high = (np.array(column) for column in zip(*rows, strict=True))
+    axes.errorbar(counts, middle, (middle - low, high - middle), color=BLUE, marker="o", capsize=4)
     axes.set_xscale("log")
     axes.set_xticks(list(counts), [str(count) for count in counts])
     axes.minorticks_off()
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
+    if percent:
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
     axes.set_xlabel("training examples")
-    _legend(axes)
     return figure

@@ -71,11 +71,13 @@ def train(order: Order, progress: Progress, folder: RunFolder | None = None) -> 
         OSError: no space or no permission; nothing is published.
     """
     started = time.monotonic()
-    order, strategy, source, data = _prepared(order, progress)
+    order, strategy, source, data = prepared(order, progress)
     folder = _begun(order, data, source, folder)
     with _end_told(folder):
         model, run = fitting.fitted(order, data, progress, strategy, folder)
         folder.update(phases=[asdict(phase) for phase in run.phases])
+        if order.recipe.strategy == "multi-worker":
+            progress.say("The other workers are done and end; where TensorFlow calls them unhealthy, it means that")
         judged = _judged(order, model, data, source, folder, progress)
         progress.say(f"Report: {report.write(folder)}")
         progress.say("Exporting, loading back and comparing with Keras")
@@ -105,17 +107,24 @@ def assist(order: Order, progress: Progress, folder: RunFolder | None = None) ->
     Raises:
         ServingError, Stopped, OSError: as `train`.
     """
-    order, strategy, _, data = _prepared(order, progress)
+    order, strategy, _, data = prepared(order, progress)
     fitting.fitted(order, data, progress, strategy, folder)
 
 
-def _prepared(order: Order, progress: Progress) -> tuple[Order, Strategy, Source, PreparedData]:
-    """What can be refused before the work is refused here; then the devices and the data are there."""
+def prepared(order: Order, progress: Progress) -> tuple[Order, Strategy, Source, PreparedData]:
+    """What can be refused before the work is refused here; then the devices and the data are there.
+
+    Raises:
+        ServingError: the data, the options or the devices will not do.
+        OSError: no space or no permission.
+    """
     recipe = order.recipe
     repository.check_name(order.model_name)
     settings_of(recipe.name, recipe, dict(recipe.settings))
     learning.check(recipe.name, recipe, pictures=isinstance(recipe.input, ImageInput))
     source = datasets.open_source(recipe.source, order.choice)
+    if recipe.strategy == "multi-worker":
+        progress.say("Waiting until all workers of TF_CONFIG are there")
     strategy = open_strategy(recipe.strategy)
     recipe = replace(recipe, input=datasets.input_of(recipe.input, source))
     data = datasets.load(

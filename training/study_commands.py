@@ -1,6 +1,7 @@
 """Commands that look at how a model learned: report and learning-curve.
 
-`report.py` and `learning_curve.py` do the work; `__main__.py` loads this room when one of them is asked for.
+`report.py`, `learning_curve.py` and `curve_page.py` do the work; `__main__.py` loads this room when one of the
+commands is asked for.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from training import learning_curve, options, recipes, report, tables
+from training import curve_page, learning_curve, options, recipes, report, tables
 from training.exits import refusals
 from training.order import Order
 from training.progress import Progress
@@ -42,13 +43,19 @@ def draw_learning_curve(
     name: str, source: str | None, data_dir: Path | None, target: str, sha256: str, backbone_weights: str, seeds: int,
     cache_dir: Path, runs: Path, quiet: bool, **loop: Any,
 ) -> None:  # fmt: skip
-    """Train RECIPE with an eighth, a quarter, a half and all of its examples, and draw what comes of it."""
+    """Train RECIPE with an eighth, a quarter, a half and all of its examples, and draw what comes of it.
+
+    Validation and test examples stay the same. Figures, plots and a page go to runs/RECIPE/learning-curve.
+    """
     order = Order(
         recipe=chosen(recipes.find(name), loop),
         choice=options.choice(source, data_dir, target, sha256),
         backbone_weights=backbone_weights,
         cache=cache_dir,
     )
-    points = learning_curve.measure(order, range(seeds), Progress(visible=not quiet))
+    points: list[learning_curve.Point] = []
+    for point in learning_curve.measure(order, range(seeds), Progress(visible=not quiet)):
+        points.append(point)
+        page = curve_page.write(points, runs / name / "learning-curve", name)
     Console().print(tables.of_sizes(points))
-    click.echo(learning_curve.write(points, runs / name / "learning-curve", name))
+    click.echo(page)

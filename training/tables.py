@@ -10,6 +10,18 @@ from training.learning_curve import Point
 from training.lite import LiteFile
 from training.recipe import Recipe
 
+SHARES = frozenset({"accuracy", "calibration_error"})
+"""Measures that are shown as percent."""
+MEASURES = {
+    "accuracy": "Accuracy",
+    "calibration_error": "Calibration error",
+    "log_loss": "Log loss",
+    "mae": "Mean absolute error",
+    "rmse": "Root mean squared error",
+    "r2": "R²",
+}
+"""Measures of a learning curve as people read them."""
+
 
 def of_recipes(recipes: Sequence[Recipe]) -> Table:
     """One row per recipe."""
@@ -138,14 +150,22 @@ def of_lite(found: LiteFile) -> Table:
 
 def of_sizes(points: Sequence[Point]) -> Table:
     """A learning curve: the mean over seeds, and from where to where they went."""
-    table = Table("Training examples", "Accuracy", "Calibration error", "Log loss")
-    for point in points:
-        accuracy, error, loss = point.accuracy, point.calibration_error, point.log_loss
-        mean = sum(accuracy) / len(accuracy)
-        table.add_row(
-            f"{point.examples}",
-            f"{mean:.2%} ({min(accuracy):.2%} to {max(accuracy):.2%})",
-            f"{sum(error) / len(error):.2%} ({min(error):.2%} to {max(error):.2%})",
-            f"{sum(loss) / len(loss):.4f}",
-        )
+    head, *rows = rows_of_sizes(points)
+    table = Table(*head)
+    for row in rows:
+        table.add_row(*row)
     return table
+
+
+def rows_of_sizes(points: Sequence[Point]) -> list[tuple[str, ...]]:
+    """The same as texts, the head first."""
+    head = ("Training examples", *(MEASURES[name] for name in points[0].found))
+    return [head, *((f"{one.examples}", *(_mean(name, one.found[name]) for name in one.found)) for one in points)]
+
+
+def _mean(measure: str, values: tuple[float, ...]) -> str:
+    """The mean over seeds, with the lowest and the highest where they differ."""
+    low, high, mean = min(values), max(values), sum(values) / len(values)
+    if measure in SHARES:
+        return f"{mean:.2%} ({low * 100:.2f}-{high * 100:.2f})" if low < high else f"{mean:.2%}"
+    return f"{mean:.4g} ({low:.4g} to {high:.4g})" if low < high else f"{mean:.4g}"
