@@ -1,32 +1,33 @@
 """The training commands; each stands in a room of its kind, loaded when the command is asked for.
 
-So a command that only puts labels on versions does not wait for TensorFlow. Progress goes to stderr, results
-to stdout. What exit codes mean, says `exits.py`.
+So a command that only puts labels on versions does not wait for TensorFlow, and the list of commands does not
+either. Progress goes to stderr, results to stdout. What exit codes mean, says `exits.py`.
 """
 
-import os
+import sys
 from importlib import import_module
 
 import click
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's start-up chatter is not ours; set before its import
+from training import chatter
+from training.exits import STOPPED
 
 _ROOMS = {
-    "compare": "version_commands.compare",
-    "evaluate": "version_commands.evaluate",
-    "export-lite": "version_commands.export_lite",
-    "import": "version_commands.import_model",
-    "learning-curve": "study_commands.draw_learning_curve",
-    "list": "train_commands.list_recipes",
-    "models-config": "label_commands.models_config",
-    "promote": "label_commands.promote",
-    "prune": "label_commands.prune",
-    "report": "study_commands.make_report",
-    "resume": "train_commands.resume",
-    "rollback": "label_commands.rollback",
-    "train": "train_commands.train",
+    "compare": ("version_commands.compare", "Ask two versions the same test examples."),
+    "evaluate": ("version_commands.evaluate", "Measure a published model on its test split."),
+    "export-lite": ("version_commands.export_lite", "Write a version as one TFLite file, its card inside."),
+    "import": ("version_commands.import_model", "Publish a Keras model of your own, with a card."),
+    "learning-curve": ("study_commands.draw_learning_curve", "Train with fewer examples: what would more bring?"),
+    "list": ("train_commands.list_recipes", "Show the recipes."),
+    "models-config": ("label_commands.models_config", "Print a models.config for TensorFlow Serving."),
+    "promote": ("label_commands.promote", "Put a label on a version."),
+    "prune": ("label_commands.prune", "Remove old versions; labels and the newest stay."),
+    "report": ("study_commands.make_report", "Write the report of a run, again."),
+    "resume": ("train_commands.resume", "Go on with a run that was stopped or killed."),
+    "rollback": ("label_commands.rollback", "Put a label back to where it was."),
+    "train": ("train_commands.train", "Train recipes, measure, verify and publish."),
 }
-"""Command to its room in this package and its function there."""
+"""Command to its room in this package with its function there, and what it is for."""
 
 
 class LazyGroup(click.Group):
@@ -40,9 +41,18 @@ class LazyGroup(click.Group):
         """Load a command; None where there is none of the name."""
         if cmd_name not in _ROOMS:
             return None
-        room, function = _ROOMS[cmd_name].split(".")
-        command: click.Command = getattr(import_module(f"training.{room}"), function)
+        room, function = _ROOMS[cmd_name][0].split(".")
+        try:
+            with chatter.dropped():
+                command: click.Command = getattr(import_module(f"training.{room}"), function)
+        except KeyboardInterrupt:
+            sys.exit(STOPPED)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands of `--help`, without loading any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in _ROOMS.items()])
 
 
 @click.group(cls=LazyGroup, help="Train image and text classifiers and publish them for serving.")

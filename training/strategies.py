@@ -5,9 +5,12 @@ the same on one device and on many. With several machines every one runs the sam
 TF_CONFIG; the first of them, the chief, writes the run's folder and publishes.
 """
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,9 +83,24 @@ def _multi_worker() -> Strategy:
         else how.CommunicationImplementation.RING
     )
     try:
-        return Strategy(tf.distribute.MultiWorkerMirroredStrategy(communication_options=ring), chief=index == 0)
+        with _ended_at_once():
+            spread = tf.distribute.MultiWorkerMirroredStrategy(communication_options=ring)
+        return Strategy(spread, chief=index == 0)
     except (RuntimeError, ValueError, tf.errors.OpError) as error:
         raise FailedPrecondition(f"the workers of TF_CONFIG cannot be joined: {str(error).splitlines()[0]}") from error
+
+
+@contextlib.contextmanager
+def _ended_at_once() -> Iterator[None]:
+    """Within the block Ctrl-C ends the process: while TensorFlow waits for others, Python hears no signal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _own_index(config: str) -> int:
