@@ -1,6 +1,7 @@
 """The map of imports, held against the code: a room imports only from rooms below it."""
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[1]
+from tests.processes import CHECKOUT
+
 FLOOR = {"serving.errors"}
 SHARED = FLOOR | {
     "serving.signals",
@@ -46,6 +48,8 @@ ALLOWED: dict[str, set[str]] = {
     "training": SHARED | {"training", f"{SERVER}.runtimes"},
     "clients": SHARED | {"clients"},
 }
+DRAWN = {"gateway": GATEWAY, "modelserver": SERVER, "training": "training", "clients": "clients", "shared": "serving"}
+"""First word of each line of floors in the README, and the package whose rooms the line names."""
 
 
 def modules(room: str) -> list[Path]:
@@ -89,6 +93,31 @@ def test_a_room_imports_only_from_below(room: str) -> None:
         if is_own(name) and name not in {"serving", SERVER} and not any(inside(name, allowed) for allowed in below)
     }
     assert not stray
+
+
+def floors(word: str) -> list[list[str]]:
+    """The rooms of one line of floors in the README, top floor first."""
+    (line,) = re.findall(rf"^    {word} +(.*\|.*)$", (CHECKOUT / "README.md").read_text(), re.MULTILINE)
+    package = DRAWN[word]
+    return [
+        ["serving.preprocess" if room == "preprocess" else f"{package}.{room}" for room in floor.split()]
+        for floor in line.split("|")
+    ]
+
+
+@pytest.mark.parametrize("word", DRAWN)
+def test_a_floor_of_the_readme_imports_from_none_above_it(word: str) -> None:
+    above: list[str] = []
+    for floor in floors(word):
+        uphill = {
+            (name_of(path), name)
+            for room in floor
+            for path in modules(room)
+            for name in imports(path)
+            if any(inside(name, higher) for higher in above)
+        }
+        assert not uphill
+        above += floor
 
 
 def test_every_module_stands_on_the_map() -> None:
