@@ -11,12 +11,11 @@ import os
 import threading
 from collections.abc import Iterator
 
-_HAVE = hasattr(os, "sched_setaffinity")
-ALLOWED = frozenset(os.sched_getaffinity(0) if _HAVE else ())
-"""The cores that this process was given when it started; empty where the system does not say."""
+_GIVEN = frozenset(os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ())
+"""The cores that this process had when it started; empty where the system does not say."""
 
 _lock = threading.Lock()
-_home = ALLOWED
+_home = _GIVEN
 _spread: set[int] = set()
 """Threads, by the system's number, that are inside `spread_out`."""
 
@@ -28,10 +27,10 @@ def keep_together(place: int = 0) -> None:
         place: which one, 0 or -1, so that two servers on one machine need not take the same.
     """
     global _home
-    if len(ALLOWED) != 2:
+    if len(_GIVEN) != 2:
         return
     with _lock:
-        _home = frozenset({sorted(ALLOWED)[place]})
+        _home = frozenset({sorted(_GIVEN)[place]})
         for thread in threading.enumerate():
             if thread.native_id is not None and thread.native_id not in _spread:
                 _move(thread.native_id, _home)
@@ -44,15 +43,15 @@ def spread_out() -> Iterator[None]:
     with _lock:
         outermost = this not in _spread
         _spread.add(this)
-        if _home != ALLOWED:
-            _move(this, ALLOWED)
+        if _home != _GIVEN:
+            _move(this, _GIVEN)
     try:
         yield
     finally:
         if outermost:
             with _lock:
                 _spread.discard(this)
-                if _home != ALLOWED:
+                if _home != _GIVEN:
                     _move(this, _home)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.processes import CHECKOUT, following, free_port
+from tests.waiting import until
 
 CORES = sorted(os.sched_getaffinity(0))
 needs_two = pytest.mark.skipif(len(CORES) < 2, reason="needs two cores to choose from")
@@ -100,8 +101,7 @@ def test_a_server_answers_on_one_core_and_computes_on_two(saved_models: Path) ->
     command += ["--model_name=convolutions", f"--model_base_path={saved_models / 'convolutions'}", "--runtime=openvino"]
     command += [f"--port={free_port()}", f"--rest_api_port={free_port()}", "--bind_address=127.0.0.1"]
     with following(command, "Exporting HTTP/REST API", stderr=subprocess.STDOUT) as (process, _):
-        while len(os.sched_getaffinity(process.pid)) > 1:  # the line comes a moment before
-            assert process.poll() is None
+        until(lambda: len(os.sched_getaffinity(process.pid)) == 1)  # the line comes a moment before
         threads = [os.sched_getaffinity(int(task.name)) for task in Path(f"/proc/{process.pid}/task").iterdir()]
 
     assert {CORES[0]} in threads
