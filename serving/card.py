@@ -265,8 +265,9 @@ def _fields_of(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _input(document: Mapping[str, Any]) -> Input:
-    columns = {name: tuple(_part(Column, one) for one in document[name]) for name in ("columns",) if name in document}
-    return _part(_INPUTS[document["kind"]], {**document, **columns})
+    if "columns" in document:
+        document = {**document, "columns": tuple(_part(Column, one) for one in document["columns"])}
+    return _part(_INPUTS[document["kind"]], document)
 
 
 def _quality(document: Mapping[str, Any]) -> Quality:
