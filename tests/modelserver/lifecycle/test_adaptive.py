@@ -3,7 +3,6 @@
 import random
 import threading
 import time
-from typing import Any
 
 import numpy as np
 import pytest
@@ -12,45 +11,9 @@ from serving.errors import BadInput, DeadlineExceeded, Overloaded, ServingError
 from serving.modelserver.lifecycle.batching.adaptive import Adaptive
 from serving.modelserver.lifecycle.batching.parameters import BatchingOptions
 from serving.modelserver.metrics import Metrics
-from tests.modelserver.lifecycle.callers import Asking, Gate, ask
+from tests.modelserver.lifecycle.callers import ask
 from tests.modelserver.lifecycle.doubler import POISON, Array, Doubler, rows
-from tests.waiting import until
-
-
-class Desk:
-    """An Adaptive over a Doubler whose runs stop at a gate."""
-
-    def __init__(self, *, parallel: int = 1, max_rows: int = 8, max_waiting: int = 256) -> None:
-        self.gate, self.metrics = Gate(), Metrics()
-        self.model = Doubler(parallel=parallel, before_run=self.gate)
-        options = BatchingOptions(max_rows=max_rows, max_waiting=max_waiting)
-        self.batcher = Adaptive(self.model, options, self.metrics.meter("m", 1))
-
-    def waiting(self) -> float:
-        labels = {"model": "m", "version": "1"}
-        return self.metrics.registry.get_sample_value("modelserver_queue_depth", labels) or 0.0
-
-    def occupy(self) -> list[Asking]:
-        """Have every place taken by a run that stops at the gate."""
-        running = [ask(self.batcher, 100) for _ in range(self.model.parallel)]
-        for _ in running:
-            self.gate.await_run()
-        return running
-
-    def line_up(self, *requests: tuple[float, ...], **more: Any) -> list[Asking]:
-        """Have these requests wait, in this order."""
-        return [self.queue(rows(*values), **more) for values in requests]
-
-    def queue(self, x: Array, **more: Any) -> Asking:
-        """Have one request wait."""
-        before = self.waiting()
-        asking = Asking(self.batcher, x, **more)
-        until(lambda: self.waiting() > before)
-        return asking
-
-    def shapes(self) -> list[int]:
-        """Rows of each run after those that occupy."""
-        return [shape[0] for shape in self.model.runs[self.model.parallel :]]
+from tests.modelserver.lifecycle.office import Desk
 
 
 def test_a_lone_request_runs_at_once_in_the_thread_that_brought_it() -> None:

@@ -34,12 +34,12 @@ def office() -> Iterator[Any]:
 
 
 def test_a_full_batch_runs_at_once_and_everyone_gets_his_own_rows(office: Any) -> None:
-    desk = office(max_batch_size=4, batch_timeout_micros=LONG)
+    office = office(max_batch_size=4, batch_timeout_micros=LONG)
 
-    asking = [ask(desk.batcher, 1), ask(desk.batcher, 2, 3), ask(desk.batcher, 4)]
+    asking = [ask(office.batcher, 1), ask(office.batcher, 2, 3), ask(office.batcher, 4)]
 
     assert [request.result() for request in asking] == [[2], [4, 6], [8]]
-    assert desk.model.runs == [(4, 1)]
+    assert office.model.runs == [(4, 1)]
 
 
 def test_without_a_timeout_a_lone_request_does_not_wait(office: Any) -> None:
@@ -47,10 +47,10 @@ def test_without_a_timeout_a_lone_request_does_not_wait(office: Any) -> None:
 
 
 def test_an_underfull_batch_runs_after_its_timeout(office: Any) -> None:
-    desk = office(max_batch_size=4, batch_timeout_micros=1000)
+    office = office(max_batch_size=4, batch_timeout_micros=1000)
 
-    assert desk.ask({"x": rows(1)})["y"].tolist() == [[2]]
-    assert desk.model.runs == [(1, 1)]
+    assert office.ask({"x": rows(1)})["y"].tolist() == [[2]]
+    assert office.model.runs == [(1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -59,20 +59,22 @@ def test_an_underfull_batch_runs_after_its_timeout(office: Any) -> None:
 )
 def test_batches_are_padded_with_copies_of_a_real_row_that_nobody_sees(office: Any, count: int, executed: int) -> None:
     seen: list[list[float]] = []
-    desk = office(lambda inputs: seen.append(inputs["x"][:, 0].tolist()), max_batch_size=4, allowed_batch_sizes=(2, 4))
+    office = office(
+        lambda inputs: seen.append(inputs["x"][:, 0].tolist()), max_batch_size=4, allowed_batch_sizes=(2, 4)
+    )
     values = [float(value) for value in range(1, count + 1)]
 
-    answer = desk.ask({"x": rows(*values)})["y"]
+    answer = office.ask({"x": rows(*values)})["y"]
 
     assert answer[:, 0].tolist() == [2 * value for value in values]
     assert seen == [values + [values[-1]] * (executed - count)]
 
 
 def test_other_dimensions_are_padded_to_the_largest_with_each_tensors_first_element(office: Any) -> None:
-    desk = office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
+    office = office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
     narrow, wide = np.array([[7, 8]], np.float32), np.array([[1, 2, 3, 4]], np.float32)
 
-    asking = [Asking(desk.batcher, narrow), Asking(desk.batcher, wide)]
+    asking = [Asking(office.batcher, narrow), Asking(office.batcher, wide)]
 
     for request in asking:
         request.result()
@@ -81,8 +83,8 @@ def test_other_dimensions_are_padded_to_the_largest_with_each_tensors_first_elem
 
 
 def test_other_dimensions_that_differ_fail_the_whole_batch_where_padding_is_off(office: Any) -> None:
-    desk = office(max_batch_size=2, batch_timeout_micros=LONG)
-    asking = [Asking(desk.batcher, np.ones((1, width), np.float32)) for width in (1, 2)]
+    office = office(max_batch_size=2, batch_timeout_micros=LONG)
+    asking = [Asking(office.batcher, np.ones((1, width), np.float32)) for width in (1, 2)]
 
     for request in asking:
         with pytest.raises(
@@ -90,12 +92,12 @@ def test_other_dimensions_that_differ_fail_the_whole_batch_where_padding_is_off(
             match=r"^Tensors with name 'x:0' from different tasks have different shapes and padding is turned off\.",
         ):
             request.result()
-    assert desk.model.runs == []
+    assert office.model.runs == []
 
 
 def test_an_empty_tensor_cannot_be_padded(office: Any) -> None:
-    desk = office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
-    asking = [Asking(desk.batcher, np.ones((1, width), np.float32)) for width in (0, 2)]
+    office = office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
+    asking = [Asking(office.batcher, np.ones((1, width), np.float32)) for width in (0, 2)]
 
     for request in asking:
         with pytest.raises(BadInput, match="Got empty tensor"):
@@ -145,87 +147,87 @@ def test_what_cannot_be_batched_is_refused(
     ],
 )
 def test_an_answer_that_has_no_row_for_each_of_the_batch_is_an_error(office: Any, answer: Any, text: str) -> None:
-    desk = office()
-    desk.model.answer = answer
+    office = office()
+    office.model.answer = answer
 
     with pytest.raises(FailedPrecondition) as failed:
-        desk.ask({"x": rows(1, 2)})
+        office.ask({"x": rows(1, 2)})
 
     assert failed.value.message == text
 
 
 def test_a_full_queue_refuses(office: Any) -> None:
     gate = Gate()
-    desk = office(gate, max_batch_size=1, max_enqueued_batches=2)
-    running = desk.queue(1)
+    office = office(gate, max_batch_size=1, max_enqueued_batches=2)
+    running = office.queue(rows(1))
     gate.await_run()
-    waiting = [desk.queue(2), desk.queue(3)]
+    waiting = [office.queue(rows(2)), office.queue(rows(3))]
 
     with pytest.raises(
         Unavailable, match=r"^The batch scheduling queue to which this task was submitted is full; currently 2 batches"
     ):
-        desk.ask({"x": rows(4)})
+        office.ask({"x": rows(4)})
 
     gate.let_through(3)
     assert [request.result() for request in (running, *waiting)] == [[2], [4], [6]]
 
 
 def test_an_error_fails_the_requests_of_its_batch_only_and_each_gets_its_own(office: Any) -> None:
-    desk = office(max_batch_size=2, batch_timeout_micros=LONG)
-    asking = [ask(desk.batcher, 1), ask(desk.batcher, POISON)]
+    office = office(max_batch_size=2, batch_timeout_micros=LONG)
+    asking = [ask(office.batcher, 1), ask(office.batcher, POISON)]
 
     for request in asking:
         with pytest.raises(BadInput, match="poison"):
             request.result()
     assert asking[0].error is not asking[1].error
-    assert desk.ask({"x": rows(5, 6)})["y"].tolist() == [[10], [12]]
+    assert office.ask({"x": rows(5, 6)})["y"].tolist() == [[10], [12]]
 
 
 def test_types_are_never_mixed_in_a_batch(office: Any) -> None:
     gate = Gate()
-    desk = office(gate, max_batch_size=4)
-    desk.queue(1)
+    office = office(gate, max_batch_size=4)
+    office.queue(rows(1))
     gate.await_run()
-    single, double = desk.queue(2), Asking(desk.batcher, rows(3).astype(np.float64))
-    until(lambda: desk.waiting() == 3)
+    single, double = office.queue(rows(2)), Asking(office.batcher, rows(3).astype(np.float64))
+    until(lambda: office.waiting() == 3)
 
     gate.let_through(3)
 
     assert [single.result(), double.result()] == [[4], [6]]
     assert double.answer is not None
     assert double.answer["y"].dtype == np.float64
-    assert desk.model.runs == [(1, 1)] * 3
+    assert office.model.runs == [(1, 1)] * 3
 
 
 def test_a_large_request_is_split_where_that_is_allowed(office: Any) -> None:
-    desk = office(max_batch_size=8, enable_large_batch_splitting=True, max_execution_batch_size=3)
+    office = office(max_batch_size=8, enable_large_batch_splitting=True, max_execution_batch_size=3)
 
-    answer = desk.ask({"x": rows(*range(8))})
+    answer = office.ask({"x": rows(*range(8))})
 
     assert answer["y"][:, 0].tolist() == [2.0 * value for value in range(8)]
-    assert desk.model.runs == [(3, 1), (3, 1), (2, 1)]
+    assert office.model.runs == [(3, 1), (3, 1), (2, 1)]
     with pytest.raises(BadInput, match="Task size 9 is larger than maximum input batch size 8"):
-        desk.ask({"x": rows(*range(9))})
+        office.ask({"x": rows(*range(9))})
 
 
 def test_a_split_request_fills_the_open_batch_first(office: Any) -> None:
     gate = Gate()
-    desk = office(gate, max_batch_size=4, enable_large_batch_splitting=True, batch_timeout_micros=1)
-    running = desk.queue(1)
+    office = office(gate, max_batch_size=4, enable_large_batch_splitting=True, batch_timeout_micros=1)
+    running = office.queue(rows(1))
     gate.await_run()
-    small, large = desk.queue(2), desk.queue(3, 4, 5, 6)
+    small, large = office.queue(rows(2)), office.queue(rows(3, 4, 5, 6))
 
     gate.let_through(3)
 
     assert [running.result(), small.result(), large.result()] == [[2], [4], [6, 8, 10, 12]]
-    assert desk.model.runs == [(1, 1), (4, 1), (1, 1)]
+    assert office.model.runs == [(1, 1), (4, 1), (1, 1)]
 
 
 def test_a_split_request_fails_if_one_piece_does(office: Any) -> None:
-    desk = office(max_batch_size=4, enable_large_batch_splitting=True, max_execution_batch_size=2)
+    office = office(max_batch_size=4, enable_large_batch_splitting=True, max_execution_batch_size=2)
 
     with pytest.raises(BadInput, match="poison"):
-        desk.ask({"x": rows(1, 2, 3, POISON)})
+        office.ask({"x": rows(1, 2, 3, POISON)})
 
 
 def test_no_rows_are_a_batch_too(office: Any) -> None:
@@ -236,23 +238,23 @@ def test_no_rows_are_a_batch_too(office: Any) -> None:
 
 def test_a_deadline_that_passes_in_the_queue_is_resource_exhausted(office: Any) -> None:
     gate = Gate()
-    desk = office(gate, max_batch_size=1)
-    running = desk.queue(1)
+    office = office(gate, max_batch_size=1)
+    running = office.queue(rows(1))
     gate.await_run()
-    late = ask(desk.batcher, 2, deadline=time.monotonic() + 0.05)
+    late = ask(office.batcher, 2, deadline=time.monotonic() + 0.05)
 
     with pytest.raises(Overloaded, match=r"^Run\(\) timeout exceeded while waiting in batching queue$"):
         late.result()
 
     gate.let_through(1)
     assert running.result() == [2]
-    assert desk.model.runs == [(1, 1)]
+    assert office.model.runs == [(1, 1)]
 
 
 def test_a_deadline_that_passes_during_the_run_is_deadline_exceeded(office: Any) -> None:
     gate = Gate()
-    desk = office(gate)
-    late = ask(desk.batcher, 1, deadline=time.monotonic() + 2.0)
+    office = office(gate)
+    late = ask(office.batcher, 1, deadline=time.monotonic() + 2.0)
     gate.await_run()
 
     with pytest.raises(DeadlineExceeded):
@@ -262,19 +264,19 @@ def test_a_deadline_that_passes_during_the_run_is_deadline_exceeded(office: Any)
 
 def test_as_many_batches_run_side_by_side_as_there_are_threads(office: Any) -> None:
     together = threading.Barrier(2)
-    desk = office(lambda _: together.wait(WAIT_S), threads=2, max_batch_size=1)
+    office = office(lambda _: together.wait(WAIT_S), threads=2, max_batch_size=1)
 
-    asking = [ask(desk.batcher, 1), ask(desk.batcher, 2)]
+    asking = [ask(office.batcher, 1), ask(office.batcher, 2)]
 
     assert [request.result() for request in asking] == [[2], [4]]
 
 
 def test_closing_runs_what_waits_and_refuses_the_rest(office: Any) -> None:
-    desk = office(max_batch_size=4, batch_timeout_micros=LONG)
-    waiting = desk.queue(1)
+    office = office(max_batch_size=4, batch_timeout_micros=LONG)
+    waiting = office.queue(rows(1))
 
-    desk.scheduler.close()
+    office.scheduler.close()
 
     assert waiting.result() == [2]
     with pytest.raises(Unavailable, match="shutting down"):
-        desk.ask({"x": rows(2)})
+        office.ask({"x": rows(2)})
