@@ -17,6 +17,7 @@ from serving.modelserver.calls.call import Call
 from serving.modelserver.grpc_server import Services, Unary
 from serving.modelserver.lifecycle.manager import ModelManager
 from serving.modelserver.lifecycle.versions import ServedVersion
+from serving.modelserver.rest_limits import Held, Ledger, memory_bytes
 from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE
 from serving.wire import examples, tensors
 from serving.wire.protos import (
@@ -43,6 +44,9 @@ from serving.wire.protos import (
 
 Array = NDArray[Any]
 
+_SHARE_FOR_FILLS = 32
+"""A thirty-second of the memory may be filled in: a tensor, its run and its answer took five times its size together."""
+
 
 def spec_of(request: Any) -> ModelSpec:
     """The model spec of a request.
@@ -65,10 +69,10 @@ def label_of(spec: ModelSpec) -> str | None:
     return spec.version_label if spec.WhichOneof("version_choice") == "version_label" else None
 
 
-def read_tensor(alias: str, proto: TensorProto) -> Array:
+def read_tensor(room: tensors.Room, alias: str, proto: TensorProto) -> Array:
     """One input of a PredictRequest."""
     try:
-        return tensors.from_proto(proto)
+        return tensors.from_proto(proto, room)
     except BadInput as error:
         raise BadInput(f"tensor parsing error: {alias}") from error
 
@@ -82,7 +86,10 @@ class Messages:
         *,
         tensor_content: bool = False,
         check_method_names: bool = False,
+        most_filled_bytes: int = 0,
     ) -> None:
+        """Args: most_filled_bytes: of inputs whose values were left out, all calls together; 0: from the memory."""
+        self._fills = Ledger(most_filled_bytes or memory_bytes() // _SHARE_FOR_FILLS, "Tensors that were filled in")
         self._manager, self._metrics = manager, manager.metrics
         self._tensor_content, self._check_methods = tensor_content, check_method_names
 
@@ -104,7 +111,7 @@ class Messages:
 
     def predict(self, request: PredictRequest, deadline: float | None) -> PredictResponse:
         """PredictionService.Predict."""
-        with Call(self._metrics, "Predict", deadline, door="GRPC") as call:
+        with Call(self._metrics, "Predict", deadline, door="GRPC") as call, Held(self._fills) as held:
             spec = spec_of(request)
             with self._held(spec, call) as served:
                 outputs = predict.on(
@@ -113,7 +120,7 @@ class Messages:
                     spec.signature_name,
                     request.inputs,
                     output_filter=request.output_filter,
-                    read=read_tensor,
+                    read=partial(read_tensor, held.take),
                     check_method=self._check_methods,
                 )
             response = PredictResponse()

@@ -41,11 +41,12 @@ class RestLimits:
 
 
 class Ledger:
-    """The bytes of bodies that are held, over all connections. Thread-safe."""
+    """The bytes of bodies, or of something else, that are held over all connections. Thread-safe."""
 
-    def __init__(self, most: int = 0) -> None:
+    def __init__(self, most: int = 0, of: str = "Bodies") -> None:
         self.most = most or memory_bytes() // _SHARE_OF_MEMORY
         self.held = 0
+        self._of = of
         self._lock = threading.Lock()
 
     def take(self, count: int, own: int) -> None:
@@ -67,7 +68,7 @@ class Ledger:
         with self._lock:
             if self.held + count > self.most:
                 raise Unavailable(
-                    f"Bodies of {self.held} bytes are held already and at most {self.most} may be; try again later",
+                    f"{self._of} of {self.held} bytes are held already and at most {self.most} may be; try again later",
                     retry_after_s=1,
                 )
             self.held += count
@@ -91,8 +92,9 @@ class Held:
 
     def release(self) -> None:
         """Give everything back; once is enough."""
-        self._ledger.give_back(self.count)
-        self.count = 0
+        if self.count:
+            self._ledger.give_back(self.count)
+            self.count = 0
 
     def __enter__(self) -> Self:
         return self

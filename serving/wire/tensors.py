@@ -5,7 +5,7 @@ rely on the C++ reading, so it is what is written here. Strings are object array
 serving.wire.dtypes holds the table of data types; serving.wire.protos the messages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -37,6 +37,9 @@ MOST_BYTES = 2**31 - 1
 MOST_DIMENSIONS = 64
 """numpy's limit; TensorFlow's own is 254."""
 
+Room = Callable[[int], None]
+"""Is told how many bytes a tensor will take of which most were not sent; raises ServingError if there is no room."""
+
 _LENGTH_DELIMITED = 2
 """The wire type of packed fields."""
 
@@ -56,7 +59,7 @@ def from_protos(inputs: Mapping[str, TensorProto]) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def from_proto(proto: TensorProto) -> NDArray[Any]:
+def from_proto(proto: TensorProto, room: Room | None = None) -> NDArray[Any]:
     """The values of one tensor.
 
     `tensor_content` is read without a copy, so the array is read-only then. A typed field that is
@@ -65,6 +68,7 @@ def from_proto(proto: TensorProto) -> NDArray[Any]:
     Raises:
         BadInput: a type that cannot be carried, a negative, unknown or huge dimension, content of the
             wrong size, or more than MOST_FILLED_BYTES to be filled in.
+        ServingError: what `room` raises where values are filled in.
 
     Source: tensorflow/core/framework/tensor.cc, Tensor::FromProto.
     """
@@ -81,7 +85,7 @@ def from_proto(proto: TensorProto) -> NDArray[Any]:
     elif content:
         values = _decode_strings(content, count)
     else:
-        values = _filled(_typed(proto, KINDS[proto.dtype]), count)
+        values = _filled(_typed(proto, KINDS[proto.dtype]), count, room)
     return values.reshape(shape)
 
 
@@ -194,7 +198,7 @@ def _typed(proto: TensorProto, kind: Kind) -> NDArray[Any]:
     return values.astype(kind.dtype, copy=False)
 
 
-def _filled(values: NDArray[Any], count: int) -> NDArray[Any]:
+def _filled(values: NDArray[Any], count: int, room: Room | None) -> NDArray[Any]:
     if len(values) >= count:
         return values[:count]
     if count * values.itemsize > MOST_FILLED_BYTES:
@@ -202,6 +206,8 @@ def _filled(values: NDArray[Any], count: int) -> NDArray[Any]:
             f"The tensor's shape wants {count} values and {len(values)} were sent; "
             f"at most {MOST_FILLED_BYTES} bytes are filled in, so send them all"
         )
+    if room is not None:
+        room(count * values.itemsize)
     filled = np.empty(count, values.dtype)
     filled[: len(values)] = values
     filled[len(values) :] = values[-1] if len(values) else (b"" if values.dtype == np.object_ else 0)

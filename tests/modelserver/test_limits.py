@@ -6,22 +6,25 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from serving.errors import BodyTooLarge, Unavailable
+from serving.errors import BadInput, BodyTooLarge, Unavailable
 from serving.modelserver import rest_limits
 from serving.modelserver.lifecycle.crew import Crew
 from serving.modelserver.lifecycle.settings import LifecycleOptions
+from serving.modelserver.messages import Messages
 from serving.modelserver.rest_limits import GuestBook, Held, Ledger
 from serving.modelserver.runtimes.protocol import Signature, Tensors
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
+from serving.wire import protos
 from tests.modelserver.asking import grpc_to, predict_request, rest_to
-from tests.modelserver.stand_ins import FLOAT_VECTOR, Arrays, StandIn, load, publish
+from tests.modelserver.stand_ins import ASLEEP, FLOAT_VECTOR, Arrays, StandIn, load, publish
 from tests.modelserver.test_hostile import HEAD, ONE, answer_of, connections, others_are_served
 from tests.waiting import until
 
@@ -101,6 +104,26 @@ def open_connections(server: ModelServer) -> int:
 def ledger(server: ModelServer) -> Ledger:
     assert server._rest is not None
     return server._rest._app.ledger
+
+
+def test_values_that_were_left_out_take_no_more_room_than_there_is(stand_in_server: ModelServer) -> None:
+    """A message of forty bytes may ask for 256 MB, and a thousand of them for all that there is."""
+    filling = protos.TensorProto(dtype=1, tensor_shape={"dim": [{"size": 1000}]}, float_val=[0.5])
+    asking = predict_request("sleeper", {"seconds": filling})
+    too_much = protos.TensorProto(dtype=1, tensor_shape={"dim": [{"size": 2000}]}, float_val=[0.5])
+    sent = predict_request("sleeper", {"seconds": np.zeros(5000, np.float32)})
+    messages = Messages(stand_in_server.manager, most_filled_bytes=6000)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(messages.predict, asking, None)
+        until(lambda: len(ASLEEP) == 1)
+        with pytest.raises(Unavailable, match="Tensors that were filled in of 4000 bytes are held already"):
+            messages.predict(asking, None)
+        messages.predict(sent, None)
+        first.result()
+    messages.predict(asking, None)
+    with pytest.raises(BadInput, match="tensor parsing error: seconds"):
+        messages.predict(predict_request("sleeper", {"seconds": too_much}), None)
 
 
 def test_two_gigabytes_that_are_only_announced_take_no_room(tmp_path: Path) -> None:
