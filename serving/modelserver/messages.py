@@ -45,7 +45,7 @@ from serving.wire.protos import (
 Array = NDArray[Any]
 
 _SHARE_FOR_FILLS = 32
-"""A thirty-second of the memory may be filled in: a tensor, its run and its answer took five times its size together."""
+"""A thirty-second of the memory may be filled in: a tensor, its run and its answer took five times its size."""
 
 
 def spec_of(request: Any) -> ModelSpec:
