@@ -8,9 +8,12 @@ to a file.
 import base64
 import binascii
 import codecs
+import encodings
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from encodings.aliases import aliases
 from functools import lru_cache
 from typing import Any
 
@@ -33,10 +36,13 @@ _PICTURE_HOW = (
     f"{', '.join(PICTURES)}, multipart/form-data with such files, "
     'or application/json {"instances": [{"b64": "..."}]}'
 )
+_CHARSETS = frozenset([*aliases, *(module.name for module in pkgutil.iter_modules(encodings.__path__))])
+"""All that Python knows, as it spells them. It is asked for no others: it would keep each for ever."""
 _NO_CHARSETS = frozenset({"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
 """Codecs of Python that are no charsets of texts; punycode would take hours over a body of the largest size."""
-_MOST_PARTS = 1000
 _MOST_HEAD_BYTES = 16384
+_MOST_MARKS = 65536
+"""Lists, objects and keys in one JSON; millions of them take hundreds of MB and seconds in which nothing else runs."""
 _BLANK_LINE = re.compile(rb"\r\n\r\n|\n\n|\r\r")
 _ROW_HOW = 'application/json {"instances": [{"column": number, ...}]}'
 _TEXT_HOW = 'text/plain, multipart/form-data with texts, or application/json {"instances": ["..."]}'
@@ -63,7 +69,7 @@ def read_body(data: bytes, content_type: str, encoding: str, card: ModelCard, ma
     if encoding not in {"", "identity"}:
         raise UnsupportedKind(f"Content-Encoding {encoding[:40]!r} is not taken; send the body as it is")
     kind, options = _content_type(content_type)
-    body = _open(data, kind.lower(), options, card)
+    body = _open(data, kind.lower(), options, card, max_items)
     if not body.items:
         raise TooMuchToProcess(f"there is nothing to classify in the body; {accepted(card)}")
     if len(body.items) > max_items:
@@ -88,11 +94,11 @@ def accepted(card: ModelCard) -> str:
     return f"the model {card.name} takes texts: {_TEXT_HOW}"
 
 
-def _open(data: bytes, kind: str, options: Mapping[str, str], card: ModelCard) -> Body:
+def _open(data: bytes, kind: str, options: Mapping[str, str], card: ModelCard, max_items: int) -> Body:
     if kind == "application/json" or kind.endswith("+json"):
         return Body("json", _instances(data, card))
     if kind == "multipart/form-data":
-        return Body("multipart", list(_parts(data, options)))
+        return Body("multipart", list(_parts(data, options, max_items)))
     if kind == "text/plain":
         return Body("text", [_text(data, options.get("charset", "utf-8"))])
     if kind in _RAW or (not kind and isinstance(card.input, ImageInput)):
@@ -115,16 +121,25 @@ def _hold_to(body: Body, card: ModelCard) -> None:
 
 def _text(data: bytes, charset: str) -> str:
     try:
-        if codecs.lookup(charset).name in _NO_CHARSETS:
-            raise LookupError(charset)
-        return data.decode(charset)
+        return data.decode(_codec(charset))
     except LookupError:
         raise UnsupportedKind(f"the charset {charset[:40]!r} is not known; send UTF-8") from None
     except (UnicodeDecodeError, ValueError):
         raise BadInput(f"the text is not {charset[:40]}; send UTF-8") from None
 
 
+@lru_cache(maxsize=64)
+def _codec(charset: str) -> str:
+    """Python's name for a charset; LookupError for what is none."""
+    name = encodings.normalize_encoding(charset[:100].lower())
+    if name not in _CHARSETS or (found := codecs.lookup(name).name) in _NO_CHARSETS:
+        raise LookupError(charset)
+    return found
+
+
 def _instances(data: bytes, card: ModelCard) -> list[Item]:
+    if len(data) > _MOST_MARKS and sum(map(data.count, (b"[", b"{", b":"))) > _MOST_MARKS:
+        raise TooMuchToProcess(f"the JSON has more than {_MOST_MARKS} lists, objects and keys; send several requests")
     try:
         document = orjson.loads(data)
     except orjson.JSONDecodeError as error:
@@ -162,23 +177,28 @@ def _row(instance: Any) -> Item:
     return instance
 
 
-def _parts(data: bytes, options: Mapping[str, str]) -> Iterator[Item]:
+def _parts(data: bytes, options: Mapping[str, str], most: int) -> Iterator[Item]:
     """The files of a form in their order; fields are taken as texts."""
     if not (boundary := options.get("boundary")):
         raise BadInput("multipart/form-data without a boundary in its Content-Type")
     try:
         between = boundary.encode("latin-1")
-        _hold_heads(data, between)
-        yield from _decoded(MultipartDecoder(between, max_parts=_MOST_PARTS), data)
+        _hold_heads(data, between, most)
+        yield from _decoded(MultipartDecoder(between, max_parts=most), data)
     except RequestEntityTooLarge:
-        raise TooMuchToProcess("too many parts in one form; send several requests") from None
+        raise TooMuchToProcess(
+            f"more than {most} items in one form, the most taken in one request; send several"
+        ) from None
     except ValueError:
         raise BadInput("the multipart form is damaged or cut short") from None
 
 
-def _hold_heads(data: bytes, boundary: bytes) -> None:
-    """Refuse a part with a head so long that to read it would take seconds."""
-    for part in (b"\n" + data).split(b"\n--" + boundary, _MOST_PARTS + 1)[1:]:
+def _hold_heads(data: bytes, boundary: bytes, most: int) -> None:
+    """Refuse what would take seconds to read: a long head of a part, or much before the first."""
+    preamble, *parts = (b"\n" + data).split(b"\n--" + boundary, most + 1)
+    if len(preamble) > _MOST_HEAD_BYTES:
+        raise BadInput("the multipart form does not begin with the boundary that its Content-Type names")
+    for part in parts:
         if len(part) > _MOST_HEAD_BYTES and not _BLANK_LINE.search(part, 0, _MOST_HEAD_BYTES):
             raise BadInput(f"a part of the form has headers of more than {_MOST_HEAD_BYTES} bytes; send shorter names")
 

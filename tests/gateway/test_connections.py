@@ -110,9 +110,9 @@ def guarded(serve: Serve, tmp_path: Path) -> Caller:
 
 def test_one_that_is_refused_before_its_body_has_come_gets_one_answer_and_may_go_on(guarded: Caller) -> None:
     with guarded.connect() as connection:
-        connection.sendall(head(length=100_000))
+        connection.sendall(head(length=2_000_000))
         assert guarded.ask("/livez").status == 200  # by now the server has read the head
-        connection.sendall(b"x" * 100_000 + LAST_LIVE)
+        connection.sendall(b"x" * 2_000_000 + LAST_LIVE)
         answers = received(connection)
 
     assert [answers[at + 9 : at + 12] for at in _starts(answers)] == [b"401", b"200"]

@@ -1,5 +1,6 @@
 """Every refusal: its status, its form, and that it says what to do."""
 
+import encodings
 import json
 import re
 
@@ -54,7 +55,7 @@ def test_a_bad_picture_is_a_400(gateway: Caller, data: bytes, words: list[str]) 
         ('{"instances": [{"b64": 7}]}', ["b64"]),
         ('{"inputs": []}', ["instances"]),
         (b"\xff\xfe", ["JSON"]),
-        ("[" * 100_000, ["JSON"]),
+        ("[" * 60_000, ["JSON"]),
     ],
 )
 def test_bad_json_is_a_400(gateway: Caller, body: bytes | str, words: list[str]) -> None:
@@ -212,6 +213,30 @@ def test_an_empty_body_is_a_422(gateway: Caller) -> None:
 def test_more_items_than_allowed_are_a_422_that_says_how_many_are(gateway: Caller) -> None:
     body, headers = form(*[("a", "image/jpeg", RED)] * 9)
     is_a_problem(gateway.ask(COLORS_CLASSIFY, body, headers), 422, "8")
+
+
+def test_json_of_very_many_lists_is_a_422_before_it_is_read(gateway: Caller) -> None:
+    is_a_problem(gateway.ask(MOODS_CLASSIFY, '{"instances": [' + "[]," * 65_536 + "[]]}", JSON), 422, "65536 lists")
+
+
+def test_a_form_of_very_many_parts_is_a_422_before_the_rest_is_read(gateway: Caller) -> None:
+    body, headers = form(*[("a", "image/jpeg", b"")] * 1001)
+    is_a_problem(gateway.ask(COLORS_CLASSIFY, body, headers), 422, "more than 8 items")
+
+
+def test_a_form_that_begins_with_something_else_is_a_400(gateway: Caller) -> None:
+    body, headers = form(("a", "image/jpeg", RED))
+    assert gateway.ask(COLORS_CLASSIFY, b"a few words for people\r\n" + body, headers).labels == ["red"]
+    is_a_problem(gateway.ask(COLORS_CLASSIFY, b"\r\n" * 10_000 + body, headers), 400, "boundary")
+
+
+def test_a_charset_that_nobody_knows_is_not_remembered(gateway: Caller) -> None:
+    before = len(encodings._cache)
+    for name in ("x-nobody-0", "x-nobody-1", "utf_________8", "utf----------------8"):
+        answer = gateway.ask(MOODS_CLASSIFY, "good", {"Content-Type": f"text/plain; charset={name}"})
+        assert answer.status == (415 if "nobody" in name else 200)
+
+    assert len(encodings._cache) == before
 
 
 def test_a_text_that_is_not_utf8_is_a_400(gateway: Caller) -> None:
