@@ -20,7 +20,7 @@ LONG = 3_600_000_000
 
 
 @pytest.fixture
-def office() -> Iterator[Any]:
+def open_office() -> Iterator[Any]:
     """Makes offices that are closed when the test ends."""
     made: list[Office] = []
 
@@ -33,8 +33,8 @@ def office() -> Iterator[Any]:
         one.scheduler.close()
 
 
-def test_a_full_batch_runs_at_once_and_everyone_gets_his_own_rows(office: Any) -> None:
-    office = office(max_batch_size=4, batch_timeout_micros=LONG)
+def test_a_full_batch_runs_at_once_and_everyone_gets_his_own_rows(open_office: Any) -> None:
+    office = open_office(max_batch_size=4, batch_timeout_micros=LONG)
 
     asking = [ask(office.batcher, 1), ask(office.batcher, 2, 3), ask(office.batcher, 4)]
 
@@ -42,12 +42,12 @@ def test_a_full_batch_runs_at_once_and_everyone_gets_his_own_rows(office: Any) -
     assert office.model.runs == [(4, 1)]
 
 
-def test_without_a_timeout_a_lone_request_does_not_wait(office: Any) -> None:
-    assert office(max_batch_size=4).ask({"x": rows(1)})["y"].tolist() == [[2]]
+def test_without_a_timeout_a_lone_request_does_not_wait(open_office: Any) -> None:
+    assert open_office(max_batch_size=4).ask({"x": rows(1)})["y"].tolist() == [[2]]
 
 
-def test_an_underfull_batch_runs_after_its_timeout(office: Any) -> None:
-    office = office(max_batch_size=4, batch_timeout_micros=1000)
+def test_an_underfull_batch_runs_after_its_timeout(open_office: Any) -> None:
+    office = open_office(max_batch_size=4, batch_timeout_micros=1000)
 
     assert office.ask({"x": rows(1)})["y"].tolist() == [[2]]
     assert office.model.runs == [(1, 1)]
@@ -57,9 +57,11 @@ def test_an_underfull_batch_runs_after_its_timeout(office: Any) -> None:
     ("count", "executed"),
     [pytest.param(1, 2, id="up-to-the-first"), pytest.param(3, 4, id="up-to-the-next"), pytest.param(4, 4, id="exact")],
 )
-def test_batches_are_padded_with_copies_of_a_real_row_that_nobody_sees(office: Any, count: int, executed: int) -> None:
+def test_batches_are_padded_with_copies_of_a_real_row_that_nobody_sees(
+    open_office: Any, count: int, executed: int
+) -> None:
     seen: list[list[float]] = []
-    office = office(
+    office = open_office(
         lambda inputs: seen.append(inputs["x"][:, 0].tolist()), max_batch_size=4, allowed_batch_sizes=(2, 4)
     )
     values = [float(value) for value in range(1, count + 1)]
@@ -70,8 +72,8 @@ def test_batches_are_padded_with_copies_of_a_real_row_that_nobody_sees(office: A
     assert seen == [values + [values[-1]] * (executed - count)]
 
 
-def test_other_dimensions_are_padded_to_the_largest_with_each_tensors_first_element(office: Any) -> None:
-    office = office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
+def test_other_dimensions_are_padded_to_the_largest_with_each_tensors_first_element(open_office: Any) -> None:
+    office = open_office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
     narrow, wide = np.array([[7, 8]], np.float32), np.array([[1, 2, 3, 4]], np.float32)
 
     asking = [Asking(office.batcher, narrow), Asking(office.batcher, wide)]
@@ -82,8 +84,8 @@ def test_other_dimensions_are_padded_to_the_largest_with_each_tensors_first_elem
     assert answers == [[[14, 16, 14, 14]], [[2, 4, 6, 8]]]
 
 
-def test_other_dimensions_that_differ_fail_the_whole_batch_where_padding_is_off(office: Any) -> None:
-    office = office(max_batch_size=2, batch_timeout_micros=LONG)
+def test_other_dimensions_that_differ_fail_the_whole_batch_where_padding_is_off(open_office: Any) -> None:
+    office = open_office(max_batch_size=2, batch_timeout_micros=LONG)
     asking = [Asking(office.batcher, np.ones((1, width), np.float32)) for width in (1, 2)]
 
     for request in asking:
@@ -95,8 +97,8 @@ def test_other_dimensions_that_differ_fail_the_whole_batch_where_padding_is_off(
     assert office.model.runs == []
 
 
-def test_an_empty_tensor_cannot_be_padded(office: Any) -> None:
-    office = office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
+def test_an_empty_tensor_cannot_be_padded(open_office: Any) -> None:
+    office = open_office(max_batch_size=2, batch_timeout_micros=LONG, pad_variable_length_inputs=True)
     asking = [Asking(office.batcher, np.ones((1, width), np.float32)) for width in (0, 2)]
 
     for request in asking:
@@ -126,10 +128,10 @@ def test_an_empty_tensor_cannot_be_padded(office: Any) -> None:
     ],
 )
 def test_what_cannot_be_batched_is_refused(
-    office: Any, inputs: Mapping[str, Any], error: type[ServingError], text: str
+    open_office: Any, inputs: Mapping[str, Any], error: type[ServingError], text: str
 ) -> None:
     with pytest.raises(error) as refused:
-        office(max_batch_size=4).ask(inputs, "two")
+        open_office(max_batch_size=4).ask(inputs, "two")
 
     assert refused.value.message == text
 
@@ -146,8 +148,8 @@ def test_what_cannot_be_batched_is_refused(
         ),
     ],
 )
-def test_an_answer_that_has_no_row_for_each_of_the_batch_is_an_error(office: Any, answer: Any, text: str) -> None:
-    office = office()
+def test_an_answer_that_has_no_row_for_each_of_the_batch_is_an_error(open_office: Any, answer: Any, text: str) -> None:
+    office = open_office()
     office.model.answer = answer
 
     with pytest.raises(FailedPrecondition) as failed:
@@ -156,9 +158,9 @@ def test_an_answer_that_has_no_row_for_each_of_the_batch_is_an_error(office: Any
     assert failed.value.message == text
 
 
-def test_a_full_queue_refuses(office: Any) -> None:
+def test_a_full_queue_refuses(open_office: Any) -> None:
     gate = Gate()
-    office = office(gate, max_batch_size=1, max_enqueued_batches=2)
+    office = open_office(gate, max_batch_size=1, max_enqueued_batches=2)
     running = office.queue(rows(1))
     gate.await_run()
     waiting = [office.queue(rows(2)), office.queue(rows(3))]
@@ -172,8 +174,8 @@ def test_a_full_queue_refuses(office: Any) -> None:
     assert [request.result() for request in (running, *waiting)] == [[2], [4], [6]]
 
 
-def test_an_error_fails_the_requests_of_its_batch_only_and_each_gets_its_own(office: Any) -> None:
-    office = office(max_batch_size=2, batch_timeout_micros=LONG)
+def test_an_error_fails_the_requests_of_its_batch_only_and_each_gets_its_own(open_office: Any) -> None:
+    office = open_office(max_batch_size=2, batch_timeout_micros=LONG)
     asking = [ask(office.batcher, 1), ask(office.batcher, POISON)]
 
     for request in asking:
@@ -183,9 +185,9 @@ def test_an_error_fails_the_requests_of_its_batch_only_and_each_gets_its_own(off
     assert office.ask({"x": rows(5, 6)})["y"].tolist() == [[10], [12]]
 
 
-def test_types_are_never_mixed_in_a_batch(office: Any) -> None:
+def test_types_are_never_mixed_in_a_batch(open_office: Any) -> None:
     gate = Gate()
-    office = office(gate, max_batch_size=4)
+    office = open_office(gate, max_batch_size=4)
     office.queue(rows(1))
     gate.await_run()
     single, double = office.queue(rows(2)), Asking(office.batcher, rows(3).astype(np.float64))
@@ -199,8 +201,8 @@ def test_types_are_never_mixed_in_a_batch(office: Any) -> None:
     assert office.model.runs == [(1, 1)] * 3
 
 
-def test_a_large_request_is_split_where_that_is_allowed(office: Any) -> None:
-    office = office(max_batch_size=8, enable_large_batch_splitting=True, max_execution_batch_size=3)
+def test_a_large_request_is_split_where_that_is_allowed(open_office: Any) -> None:
+    office = open_office(max_batch_size=8, enable_large_batch_splitting=True, max_execution_batch_size=3)
 
     answer = office.ask({"x": rows(*range(8))})
 
@@ -210,9 +212,9 @@ def test_a_large_request_is_split_where_that_is_allowed(office: Any) -> None:
         office.ask({"x": rows(*range(9))})
 
 
-def test_a_split_request_fills_the_open_batch_first(office: Any) -> None:
+def test_a_split_request_fills_the_open_batch_first(open_office: Any) -> None:
     gate = Gate()
-    office = office(gate, max_batch_size=4, enable_large_batch_splitting=True, batch_timeout_micros=1)
+    office = open_office(gate, max_batch_size=4, enable_large_batch_splitting=True, batch_timeout_micros=1)
     running = office.queue(rows(1))
     gate.await_run()
     small, large = office.queue(rows(2)), office.queue(rows(3, 4, 5, 6))
@@ -223,22 +225,22 @@ def test_a_split_request_fills_the_open_batch_first(office: Any) -> None:
     assert office.model.runs == [(1, 1), (4, 1), (1, 1)]
 
 
-def test_a_split_request_fails_if_one_piece_does(office: Any) -> None:
-    office = office(max_batch_size=4, enable_large_batch_splitting=True, max_execution_batch_size=2)
+def test_a_split_request_fails_if_one_piece_does(open_office: Any) -> None:
+    office = open_office(max_batch_size=4, enable_large_batch_splitting=True, max_execution_batch_size=2)
 
     with pytest.raises(BadInput, match="poison"):
         office.ask({"x": rows(1, 2, 3, POISON)})
 
 
-def test_no_rows_are_a_batch_too(office: Any) -> None:
-    answer = office(enable_large_batch_splitting=True).ask({"x": np.zeros((0, 1), np.float32)})
+def test_no_rows_are_a_batch_too(open_office: Any) -> None:
+    answer = open_office(enable_large_batch_splitting=True).ask({"x": np.zeros((0, 1), np.float32)})
 
     assert answer["y"].shape == (0, 1)
 
 
-def test_a_deadline_that_passes_in_the_queue_is_resource_exhausted(office: Any) -> None:
+def test_a_deadline_that_passes_in_the_queue_is_resource_exhausted(open_office: Any) -> None:
     gate = Gate()
-    office = office(gate, max_batch_size=1)
+    office = open_office(gate, max_batch_size=1)
     running = office.queue(rows(1))
     gate.await_run()
     late = ask(office.batcher, 2, deadline=time.monotonic() + 0.05)
@@ -251,9 +253,9 @@ def test_a_deadline_that_passes_in_the_queue_is_resource_exhausted(office: Any) 
     assert office.model.runs == [(1, 1)]
 
 
-def test_a_deadline_that_passes_during_the_run_is_deadline_exceeded(office: Any) -> None:
+def test_a_deadline_that_passes_during_the_run_is_deadline_exceeded(open_office: Any) -> None:
     gate = Gate()
-    office = office(gate)
+    office = open_office(gate)
     late = ask(office.batcher, 1, deadline=time.monotonic() + 2.0)
     gate.await_run()
 
@@ -262,17 +264,17 @@ def test_a_deadline_that_passes_during_the_run_is_deadline_exceeded(office: Any)
     gate.let_through(1)
 
 
-def test_as_many_batches_run_side_by_side_as_there_are_threads(office: Any) -> None:
+def test_as_many_batches_run_side_by_side_as_there_are_threads(open_office: Any) -> None:
     together = threading.Barrier(2)
-    office = office(lambda _: together.wait(WAIT_S), threads=2, max_batch_size=1)
+    office = open_office(lambda _: together.wait(WAIT_S), threads=2, max_batch_size=1)
 
     asking = [ask(office.batcher, 1), ask(office.batcher, 2)]
 
     assert [request.result() for request in asking] == [[2], [4]]
 
 
-def test_closing_runs_what_waits_and_refuses_the_rest(office: Any) -> None:
-    office = office(max_batch_size=4, batch_timeout_micros=LONG)
+def test_closing_runs_what_waits_and_refuses_the_rest(open_office: Any) -> None:
+    office = open_office(max_batch_size=4, batch_timeout_micros=LONG)
     waiting = office.queue(rows(1))
 
     office.scheduler.close()
