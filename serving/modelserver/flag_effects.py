@@ -1,6 +1,7 @@
 """From flags to a ServerConfig: what the command line and the files that it names ask of the server."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from serving.wire import protos
 T = TypeVar("T")
 
 _DEFAULT_MONITORING_PATH = "/monitoring/prometheus/metrics"
+_WHOLE = re.compile(r"\s*[+-]?[0-9]{1,10}\s*", re.ASCII)
 _FEWEST_CALLS = 1024
 _FEWEST_REST_THREADS = 32
 
@@ -65,14 +67,12 @@ def config_of(flags: Flags) -> ServerConfig:
 
 
 def channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
-    """`k=v,k=v` as gRPC takes it: whole numbers as int, everything else as text."""
+    """`k=v,k=v` as gRPC takes it: whole numbers of 32 bits as int, everything else as text."""
     pairs: list[tuple[str, int | str]] = []
     for item in filter(None, text.split(",")):
         key, _, value = item.partition("=")
-        try:
-            pairs.append((key.strip(), int(value)))
-        except ValueError:
-            pairs.append((key.strip(), value))
+        whole = int(value) if _WHOLE.fullmatch(value) else 2**31
+        pairs.append((key.strip(), whole if -(2**31) <= whole < 2**31 else value))
     return tuple(pairs)
 
 

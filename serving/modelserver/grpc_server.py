@@ -164,7 +164,8 @@ class GrpcServer:
                 return self._server.add_secure_port(address, _credentials(options.tls))
             return self._server.add_insecure_port(address)
         except (RuntimeError, ValueError) as error:
-            raise Unavailable(f"cannot listen for gRPC at {address}: {error}") from error
+            hint = "; are the key, the certificates and client_verify of ssl_config_file right?" if options.tls else ""
+            raise Unavailable(f"cannot listen for gRPC at {address}: {error}{hint}") from error
 
     def _listen_on_socket(self, path: Path) -> None:
         with contextlib.suppress(OSError):

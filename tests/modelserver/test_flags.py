@@ -262,10 +262,14 @@ def test_the_monitoring_config_says_where_the_page_is(tmp_path: Path, text: str,
 
 
 def test_channel_arguments_are_whole_numbers_or_text() -> None:
-    assert channel_arguments("grpc.max_connection_age_ms=5000,grpc.name=x=y,,unknown=-1") == (
+    text = "grpc.max_connection_age_ms=5000,grpc.name=x=y,,unknown=-1,most=2147483647,more=2147483648,a=" + "9" * 5000
+    assert channel_arguments(text) == (
         ("grpc.max_connection_age_ms", 5000),
         ("grpc.name", "x=y"),
         ("unknown", -1),
+        ("most", 2147483647),
+        ("more", "2147483648"),
+        ("a", "9" * 5000),
     )
 
 

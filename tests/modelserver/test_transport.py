@@ -15,7 +15,7 @@ import pytest
 from serving.errors import HTTP_STATUS, Code
 from serving.modelserver.flag_effects import channel_arguments
 from serving.modelserver.grpc_server import truncated
-from serving.modelserver.server import ModelServer
+from serving.modelserver.server import ModelServer, StartFailed
 from serving.modelserver.server_config import ServerConfig, Tls
 from tests.modelserver.asking import Grpc, Refusal, Rest, grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import ASLEEP, load, publish
@@ -227,6 +227,14 @@ def test_tls_may_demand_a_certificate_of_the_client(tmp_path: Path) -> None:
                 assert refusal.code == "UNAVAILABLE"
         with rest_to(server) as rest:
             assert rest.predict("doubler", {"instances": [1.0]}).status == 200
+
+
+def test_a_key_that_is_none_refuses_the_start_and_says_where_to_look(tmp_path: Path) -> None:
+    tls = Tls(key=b"no key", certificate=b"no certificate")
+    config = ServerConfig(base_path=publish(tmp_path, "doubler", 1), grpc_port=0, tls=tls)
+
+    with pytest.raises(StartFailed, match="are the key, the certificates and client_verify of ssl_config_file right"):
+        ModelServer(config, load).start()
 
 
 def test_requests_under_way_end_well_when_the_server_stops(tmp_path: Path) -> None:
