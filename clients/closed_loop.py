@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from serving.errors import ServingError
 
 BARS = 12
+WIDEST = 40
+"""Characters of the longest bar."""
 _SHADES = " ▏▎▍▌▋▊▉█"
 
 
@@ -72,7 +74,7 @@ def run(ask: Callable[[int], None], callers: int, seconds: float, tick: Callable
     return tally
 
 
-def histogram(latencies_s: Sequence[float], width: int = 40) -> list[str]:
+def histogram(latencies_s: Sequence[float]) -> list[str]:
     """Lines such as `12.1 - 14.0 ms ████ 31`; the slowest hundredth shares the last one."""
     if not latencies_s:
         return []
@@ -85,12 +87,12 @@ def histogram(latencies_s: Sequence[float], width: int = 40) -> list[str]:
     most = max(counts)
     edges = [low + place * step for place in range(BARS + 1)] + [ranked[-1]]
     return [
-        f"{edges[at]:9.1f} - {max(edges[at], edges[at + 1]):9.1f} ms {_bar(count / most, width)} {count}"
+        f"{edges[at]:9.1f} - {max(edges[at], edges[at + 1]):9.1f} ms {_bar(count / most)} {count}"
         for at, count in enumerate(counts)
         if count or at < BARS
     ]
 
 
-def _bar(share: float, width: int) -> str:
-    eighths = round(8 * width * share)
+def _bar(share: float) -> str:
+    eighths = round(8 * WIDEST * share)
     return "█" * (eighths // 8) + (_SHADES[eighths % 8] if eighths % 8 else "")

@@ -229,9 +229,9 @@ class ModelCard:
         if "f32" not in self.allowed_precisions:
             raise CardError("allowed_precisions must hold f32, which every other precision is compared with")
 
-    def to_json(self, *, indent: int | None = 1) -> str:
+    def to_json(self) -> str:
         """The document, keys in the order of the fields."""
-        return json.dumps(asdict(self), indent=indent, ensure_ascii=False)
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:

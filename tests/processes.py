@@ -48,18 +48,11 @@ class Slipway:
 
 
 @contextmanager
-def slipway(
-    models: Path,
-    *options: str,
-    timeout_s: float = 90,
-    quiet: bool = True,
-    env: Mapping[str, str] | None = None,
-) -> Iterator[Slipway]:
+def slipway(models: Path, *options: str, env: Mapping[str, str] | None = None) -> Iterator[Slipway]:
     """Run `python -m serving` on a folder of models until the block ends, then SIGTERM."""
     command = [sys.executable, "-m", "serving", "--models", str(models), *PORTS, *options]
     begun = time.monotonic()
-    stderr = subprocess.DEVNULL if quiet else None
-    with following(command, "Ready", timeout_s=timeout_s, stderr=stderr, env=env) as (process, lines):
+    with following(command, "Ready", stderr=subprocess.DEVNULL, env=env) as (process, lines):
         ready_s = time.monotonic() - begun
         found = addresses(lines)
         yield Slipway(process, found["Gateway"], found["gRPC"], found["REST"], ready_s, lines)

@@ -109,10 +109,10 @@ def posting(address: str, path: str, kind: str, bodies: Sequence[bytes], count: 
     return [HttpAsk(address, path, kind, [*bodies[place:], *bodies[:place]]) for place in places]
 
 
-def rest_bodies(files: Sequence[bytes], signature: str = "encoded", alias: str = "image_bytes") -> list[bytes]:
+def rest_bodies(files: Sequence[bytes]) -> list[bytes]:
     """Whole picture files as bodies of the model server's REST predict."""
-    coded = [base64.b64encode(data).decode() for data in files]
-    return [json.dumps({"signature_name": signature, "instances": [{alias: {"b64": text}}]}).encode() for text in coded]
+    rows = [{"image_bytes": {"b64": base64.b64encode(data).decode()}} for data in files]
+    return [json.dumps({"signature_name": "encoded", "instances": [row]}).encode() for row in rows]
 
 
 class GrpcAsk:

@@ -79,11 +79,11 @@ def served(start: Callable[[ExitStack, Mapping[str, str]], Callers]) -> Iterator
 
 
 @contextmanager
-def silent(command: Sequence[str], env: Mapping[str, str], cwd: Path = CHECKOUT) -> Iterator[None]:
+def silent(command: Sequence[str], env: Mapping[str, str]) -> Iterator[None]:
     """A server that does not say when it is ready; whoever asks it waits for the first answer."""
     with tempfile.TemporaryFile("w+") as said:
         process = subprocess.Popen(
-            command, cwd=cwd, env={**os.environ, **env}, stdout=said, stderr=said, start_new_session=True
+            command, cwd=CHECKOUT, env={**os.environ, **env}, stdout=said, stderr=said, start_new_session=True
         )
         try:
             yield

@@ -22,7 +22,6 @@ from serving.modelserver.lifecycle.settings import (
     Latest,
     LifecycleOptions,
     ModelSettings,
-    Policy,
     Specific,
 )
 from serving.modelserver.lifecycle.versions import ServedVersion, State, VersionStatus
@@ -40,6 +39,9 @@ __all__ = [
     "State",
     "VersionStatus",
 ]
+
+ROOT_WAIT_S = 60.0
+"""Longest that the start waits for the models of a folder; what takes longer is served when it is loaded."""
 
 
 class Hold:
@@ -112,19 +114,19 @@ class ModelManager:
         if wait:
             self._wait(new, deadline)
 
-    def serve_root(self, root: Path, *, policy: Policy | None = None, wait_s: float = 60.0) -> None:
-        """Serve every model under a folder, those that come later included.
+    def serve_root(self, root: Path) -> None:
+        """Serve the newest and the labeled versions of every model under a folder, those that come later included.
 
-        Returns when each model found now is available or has failed once, or after `wait_s`.
+        Returns when each model found now is available or has failed once, or after ROOT_WAIT_S.
 
         Raises:
             Unavailable: the server is closing.
         """
         with self._engine.changed:
             self._refuse_if_closing()
-            self._watcher.root = (root, policy or Latest())
+            self._watcher.root = root
         self._watcher.start()
-        deadline = time.monotonic() + wait_s
+        deadline = time.monotonic() + ROOT_WAIT_S
         with contextlib.suppress(DeadlineExceeded):
             wait_for(self._engine, self.names(), is_tried, self._closing, deadline)
 
@@ -160,7 +162,7 @@ class ModelManager:
     @property
     def root(self) -> Path | None:
         """The folder that says what is served; None where a config does."""
-        return self._watcher.root[0] if self._watcher.root is not None else None
+        return self._watcher.root
 
     def names(self) -> list[str]:
         """The models of the present config, in its order."""

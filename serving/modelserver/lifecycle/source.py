@@ -39,7 +39,7 @@ def labels_of(settings: ModelSettings) -> Mapping[str, int]:
     return settings.labels if settings.labels is not None else read_labels(settings.base_path)
 
 
-def models_in(root: Path, known: Iterable[str], policy: Policy) -> list[ModelSettings]:
+def models_in(root: Path, known: Iterable[str]) -> list[ModelSettings]:
     """Every sub-folder that holds a version is a model; one that cannot be read counts if it was known.
 
     Raises:
@@ -49,7 +49,7 @@ def models_in(root: Path, known: Iterable[str], policy: Policy) -> list[ModelSet
         named = [entry for entry in entries if not entry.name.startswith(".") and is_text(entry.name)]
     folders = sorted((entry.name, Path(entry.path)) for entry in named)
     before = set(known)
-    return [ModelSettings(name, path, policy, None) for name, path in folders if _holds_versions(path, name in before)]
+    return [ModelSettings(name, path, labels=None) for name, path in folders if _holds_versions(path, name in before)]
 
 
 def _holds_versions(folder: Path, known: bool) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from serving.errors import ServingError
 from serving.modelserver.lifecycle import source
 from serving.modelserver.lifecycle.engine import Engine
-from serving.modelserver.lifecycle.settings import ModelSettings, Policy
+from serving.modelserver.lifecycle.settings import ModelSettings
 from serving.repository import versions_in
 
 LOG = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Watcher:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._complaints: dict[str, str] = {}
-        self.root: tuple[Path, Policy] | None = None
+        self.root: Path | None = None
         """Where to discover models, if they are discovered."""
 
     def start(self) -> None:
@@ -55,7 +55,7 @@ class Watcher:
                 return
             self._engine.crew.again()
             if self.root is not None:
-                self._discover(*self.root)
+                self._discover(self.root)
             for settings in self._listed():
                 self._look_at(settings)
 
@@ -63,10 +63,10 @@ class Watcher:
         with self._engine.changed:
             return [lineup.settings for lineup in self._engine.lineups.values() if lineup.listed]
 
-    def _discover(self, root: Path, policy: Policy) -> None:
+    def _discover(self, root: Path) -> None:
         known = {settings.name: settings for settings in self._listed()}
         try:
-            found = {settings.name: settings for settings in source.models_in(root, known, policy)}
+            found = {settings.name: settings for settings in source.models_in(root, known)}
         except OSError as error:
             self._complain(str(root), f"models stay as they are: {error}")
             return
