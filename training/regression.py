@@ -67,7 +67,7 @@ def judged(subject: Subject, folder: RunFolder) -> Assessment:
     folder.update(figures=asdict(found))
     flat = keras.layers.Reshape((), name="flat")(subject.model.outputs[0])
     return Assessment(
-        model=keras.Model(subject.model.input, {"value": flat}),
+        model=keras.Model(subject.model.inputs[0], {"value": flat}),
         quality=None,
         regression=found,
         anomaly_threshold=None,

@@ -36,7 +36,7 @@ def with_features(model: Any) -> Any:
     """The network with its `probabilities` and, where it has some, its `features`."""
     features = features_of(model)
     named = {"probabilities": model.outputs[0]}
-    return keras.Model(model.input, named if features is None else named | {"features": features})
+    return keras.Model(model.inputs[0], named if features is None else named | {"features": features})
 
 
 def build(model: Any, temperature: float, detector: Detector | None) -> Any:
@@ -53,7 +53,7 @@ def build(model: Any, temperature: float, detector: Detector | None) -> Any:
     outputs = {"probabilities": Temperature(temperature, name="temperature")(model.outputs[0])}
     if detector is not None:
         outputs["anomaly"] = AnomalyScore(detector, name="anomaly")(features_of(model))
-    return keras.Model(model.input, outputs)
+    return keras.Model(model.inputs[0], outputs)  # a Sequential has no `input` before it is called
 
 
 class Temperature(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types

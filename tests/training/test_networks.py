@@ -13,7 +13,7 @@ import keras
 
 from serving.card import ImageInput, TextInput
 from serving.errors import BadInput
-from training import networks, recipes
+from training import networks, recipes, served_model
 from training.recipe import BuildContext, Examples
 
 NOTHING: Any = Examples([], [], [])  # type: ignore[arg-type]  # these networks do not look at data
@@ -38,6 +38,14 @@ def test_the_small_network_has_at_most_a_thirtieth_of_the_baseline_s_parameters(
     assert small.count_params() <= min(400_000, built("cats_vs_dogs_cnn").count_params() / 30)
     assert {"DepthwiseConv2D", "BatchNormalization", "Add", "GlobalAveragePooling2D"} <= kinds(small)
     assert {layer.momentum for layer in small.layers if isinstance(layer, keras.layers.BatchNormalization)} == {0.9}
+
+
+@pytest.mark.parametrize("name", ["cats_vs_dogs_cnn", "cats_vs_dogs_small", "shapes_cnn", "cifar100"])
+def test_a_network_that_was_never_called_has_probabilities_and_features_to_judge(name: str) -> None:
+    whole = served_model.with_features(built(name))
+
+    assert set(whole.output) == {"probabilities", "features"}
+    assert set(served_model.build(built(name), 1.5, None).output) == {"probabilities"}
 
 
 @pytest.mark.parametrize("name", ["cats_vs_dogs_small", "mnist", "cifar100", "image_folder"])
