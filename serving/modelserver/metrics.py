@@ -122,6 +122,7 @@ class Metrics:
     def __init__(self) -> None:
         self._noted: deque[_Noted] = deque()
         self._settling = Lock()
+        self._loaded: set[str] = set()
         self.registry = CollectorRegistry()
         """What `/metrics` shows, this process's memory, CPU and open files included."""
         self.registry.register(_First(self._settle))
@@ -132,7 +133,8 @@ class Metrics:
 
     def _keep_originals(self) -> None:
         root = "/tensorflow/serving"
-        self._request_count = self._counter(f"{root}/request_count", "model_name", "status", most=MOST_NAMES_ASKED_FOR)
+        self._request_count = self._counter(f"{root}/request_count", "model_name", "status")
+        self._unknown_count = Family(self._request_count.metric, MOST_NAMES_ASKED_FOR)
         self._request_latency = self._histogram(
             f"{root}/request_latency", LATENCY_MICROS, "model_name", "API", "entrypoint"
         )
@@ -152,10 +154,10 @@ class Metrics:
         self._counter(f"{root}/request_log_count", "model_name", "status_code")  # named on the page; nothing is logged
         self.load_attempts = self._counter("/tensorflow/cc/saved_model/load_attempt_count", "model_path", "status")
 
-    def _counter(self, name: str, *labels: str, most: int | None = None) -> Family[Counter]:
+    def _counter(self, name: str, *labels: str) -> Family[Counter]:
         counter = Counter(_identifier(name), name, labels, registry=None)
         self._originals.append(Original(name, "counter", counter))
-        return Family(counter, most)
+        return Family(counter)
 
     def _histogram(self, name: str, buckets: tuple[float, ...], *labels: str) -> Family[Histogram]:
         histogram = Histogram(_identifier(name), name, labels, registry=None, buckets=buckets)
@@ -230,7 +232,10 @@ class Metrics:
 
     def count_request(self, model: str, status: str) -> None:
         """`:request_count`. `model` as it was asked for; `status` is a code's name."""
-        self.count(self._request_count, model if len(model) <= LONGEST_NAME_ASKED_FOR else "", status)
+        if model in self._loaded:
+            self.count(self._request_count, model, status)
+        else:
+            self.count(self._unknown_count, model if len(model) <= LONGEST_NAME_ASKED_FOR else "", status)
 
     def time_request(self, model: str, api: str, entrypoint: str, seconds: float) -> None:
         """`:request_latency`, of successes only. API `Predict` with `GRPC`, `predict` with `REST`."""
@@ -255,7 +260,8 @@ class Metrics:
         self.count(self.requests, model, number, signature, code)
 
     def meter(self, model: str, version: int) -> "VersionMeter":
-        """What the runs of one version are counted with."""
+        """What the runs of one version are counted with; from now on the model is no stranger."""
+        self._loaded.add(model)
         return VersionMeter(self, model, str(version))
 
     def forget(self, model: str, version: int, path: str) -> None:

@@ -88,6 +88,16 @@ def test_a_stranger_cannot_fill_the_memory_with_names_of_models() -> None:
     assert samples["", "", "NOT_FOUND"] == 50
 
 
+def test_a_model_loaded_after_strangers_used_up_the_names_is_counted_by_its_own() -> None:
+    metrics = Metrics()
+    for number in range(MOST_NAMES_ASKED_FOR):
+        metrics.count_request(f"unicorn-{number}", "NOT_FOUND")
+    metrics.meter("late", 1)
+    metrics.count_request("late", "OK")
+
+    assert original(metrics, ":tensorflow:serving:request_count")["", "late", "OK"] == 1
+
+
 def test_a_request_is_counted_by_stage_and_its_batch_by_rows(base: Path, manager_of: MakeManager) -> None:
     publish(base, 1)
     manager = manager_of()
