@@ -1,5 +1,8 @@
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import numpy as np
 
 from serving.errors import BadInput, FailedPrecondition
 from tests import processes
-from training import strategies
+from training import exits, strategies
 from training.run_folder import RunFolder
 
 from . import scripts
@@ -81,6 +84,25 @@ def test_two_processes_learn_together_and_the_chief_alone_writes_and_publishes(p
     facts = RunFolder(folder).read()
     assert facts["options"]["strategy"] == "multi-worker"
     assert len(facts["phases"][0]["epochs"]["loss"]) == 3
+
+
+def test_who_waits_for_other_workers_says_so_and_can_be_stopped(tmp_path: Path) -> None:
+    """TensorFlow waits in C++, where Python would hear of Ctrl-C when all workers are there."""
+    command = [sys.executable, "-m", "training", "train", "xor", "--strategy", "multi-worker"]
+    env = os.environ | scripts.cluster(0, [processes.free_port(), processes.free_port()])
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=env | {"PYTHONPATH": str(scripts.CHECKOUT)}, stderr=subprocess.PIPE, text=True
+    ) as alone:
+        assert alone.stderr is not None
+        assert next(line for line in alone.stderr if line.strip()).startswith("Waiting until all workers")
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                alone.wait(4)
+            alone.send_signal(signal.SIGINT)
+            assert alone.wait(20) in (-signal.SIGINT, exits.STOPPED)
+        finally:
+            alone.kill()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_one_device_cannot_be_mirrored() -> None:
