@@ -7,6 +7,8 @@ rest_connection.py put their limits on top.
 """
 
 import asyncio
+import contextlib
+import resource
 from collections import deque
 from typing import Any, ClassVar
 
@@ -172,3 +174,11 @@ class HttpConnection(HttpToolsProtocol):
         if self.cycle is not None:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+
+
+def raise_file_limit() -> None:
+    """Let this process hold as many connections as the system lets it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

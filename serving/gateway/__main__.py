@@ -15,6 +15,7 @@ from serving.errors import ServingError
 from serving.gateway.config import GatewayConfig, meanings, parse
 from serving.gateway.remote import RemoteUpstream
 from serving.gateway.server import Gateway
+from serving.http_connection import raise_file_limit
 from serving.memory import share_arenas
 from serving.placement import keep_together
 
@@ -45,6 +46,7 @@ def main(**given: str | None) -> None:
 def serve(config: GatewayConfig) -> int:
     """Run until told to stop; returns the exit code."""
     share_arenas()
+    raise_file_limit()
     upstream = RemoteUpstream(config.upstream, models=config.models, ca=config.upstream_ca, rest=config.upstream_rest)
     gateway = Gateway(config, upstream)
     breaker, budget = upstream.channel.breaker, upstream.channel.budget

@@ -53,7 +53,7 @@ class GatewayConfig:
     head_timeout_s: float = 10.0
     """Longest a connection may take to send the head of a request."""
     body_timeout_s: float = 30.0
-    """Longest a caller may take to send a body."""
+    """Longest a caller may take to send a body, or to read an answer that does not fit into the buffers."""
     keep_alive_s: int = 75
     """How long an idle connection is kept; longer than the usual load balancer's 60."""
 
@@ -64,7 +64,7 @@ class GatewayConfig:
     max_buffered_bytes: int = 256 * 2**20
     """Bodies held at once, of all connections together; more are refused with 503."""
     max_connections: int = 2048
-    """Connections at once; more are closed unanswered."""
+    """Connections at once, at most three eighths of the files that may be open; more are closed unanswered."""
     max_items: int = 32
     """Pictures or texts in one request."""
 

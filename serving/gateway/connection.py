@@ -4,7 +4,9 @@ A head that is too long or too slow, a caller that never reads its answer, more 
 allowed: all end here, on the event loop, before a request exists. Bodies are `front.py`'s.
 """
 
+import logging
 import os
+import resource
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -17,15 +19,18 @@ from serving.http_connection import HttpConnection
 LOST_KEY = "gateway.lost"
 """Where the ASGI scope carries a set of functions that are called if the connection ends."""
 
-
 WHOLE_KEY = "gateway.whole"
 """In the ASGI scope once the last byte of the request is there, so that nothing more has to be waited for."""
+
+log = logging.getLogger(__name__)
 
 
 class Connection(HttpConnection):
     """One caller's connection."""
 
     limits: ClassVar[GatewayConfig]
+    most: ClassVar[int]
+    """Connections at once."""
     in_head = False
     """A head has begun and is not whole yet."""
 
@@ -33,7 +38,7 @@ class Connection(HttpConnection):
         """Close what is over the limit; start waiting for the first head."""
         self.lost: set[Callable[[], None]] = set()
         super().connection_made(transport)
-        if len(self.connections) > self.limits.max_connections:
+        if len(self.connections) > self.most:
             transport.abort()
             return
         self.expect_head()
@@ -123,4 +128,14 @@ class Connection(HttpConnection):
 
 def connection_class(config: GatewayConfig) -> type[Connection]:
     """The protocol for uvicorn's `http` setting; uvicorn makes one object of it per connection."""
-    return type("LimitedConnection", (Connection,), {"limits": config, "answer_s": config.body_timeout_s})
+    members = {"limits": config, "answer_s": config.body_timeout_s, "most": _most_connections(config.max_connections)}
+    return type("LimitedConnection", (Connection,), members)
+
+
+def _most_connections(wanted: int) -> int:
+    """As many as wanted, or three eighths of the files that may be open, so that models and logs find some too."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files == resource.RLIM_INFINITY or files * 3 // 8 >= wanted:
+        return wanted
+    log.warning("at most %s connections at once, since only %s files may be open (ulimit -n)", files * 3 // 8, files)
+    return files * 3 // 8

@@ -4,9 +4,7 @@
 process. Below are the doors (grpc_server.py, rest_server.py) and the manager of models (`lifecycle/`).
 """
 
-import contextlib
 import logging
-import resource
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +18,7 @@ import grpc
 
 from serving import memory
 from serving.errors import Overloaded, ServingError, Unavailable
+from serving.http_connection import raise_file_limit
 from serving.modelserver import config_file
 from serving.modelserver.calls import reload
 from serving.modelserver.calls.replay import REPLAYS
@@ -258,11 +257,3 @@ class ModelServer:
 def _close(door: RestServer | GrpcServer, grace_s: float, delay_s: float) -> None:
     time.sleep(delay_s)
     door.stop(grace_s)
-
-
-def raise_file_limit() -> None:
-    """Let this process hold as many connections as the system lets it."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -2,7 +2,11 @@
 
 import hashlib
 import logging
+import re
 import socket
+import subprocess
+import sys
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -155,6 +159,29 @@ def test_an_answer_that_nobody_reads_does_not_hold_up_the_end(serve: Serve, monk
         assert connection.recv(1) == b"H"
         assert caller.gateway.stop(grace_s=20) is True
         assert caller.gateway.grace_left_s > 0
+
+
+@pytest.mark.parametrize(("limit", "answered"), [("-n", 48), ("-Sn", 90)], ids=["hard", "soft"])
+def test_strangers_leave_some_of_the_open_files_to_the_gateway_itself(limit: str, answered: int) -> None:
+    shell = f'ulimit {limit} 128 && exec "$0" -m serving.gateway --port 0 --upstream 127.0.0.1:1'
+    with subprocess.Popen(["sh", "-c", shell, sys.executable], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        lines = iter(process.stderr.readline, "")
+        port = next(int(found[1]) for line in lines if (found := re.search(r"http://127.0.0.1:(\d+)", line)))
+        with ExitStack() as stack:
+            strangers = [stack.enter_context(socket.create_connection(("127.0.0.1", port), 10)) for _ in range(90)]
+            for stranger in strangers:
+                with suppress(ConnectionError):
+                    stranger.sendall(LIVE)
+            assert sum(_is_answered(stranger) for stranger in strangers) == answered
+        process.terminate()
+        assert process.wait(20) == 0
+
+
+def _is_answered(connection: socket.socket) -> bool:
+    with suppress(ConnectionError):
+        return connection.recv(9) == b"HTTP/1.1 "
+    return False
 
 
 def _ask_and_do_not_read(connection: socket.socket, header: str) -> None:
