@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -27,10 +27,13 @@ from serving.modelserver.runtimes import openvino_quantized
 from serving.modelserver.runtimes.on_openvino import settings
 from serving.modelserver.runtimes.precision import settled_precision
 from serving.modelserver.runtimes.protocol import RuntimeOptions
+from serving.preprocess.image import to_pixels
 from tests.bench.models import PICTURE, SIDE
 from tests.processes import CHECKOUT
 
 Turn = Callable[[], None]
+Work = Callable[[int], tuple[list[Turn], int]]
+"""For a size: turns to be taken side by side, and how many pictures each stands for."""
 
 
 class Loop:
@@ -121,58 +124,71 @@ def _infer(openvino: Any, compiled: Any) -> Callable[[Any], None]:
     return infer
 
 
-def openvino_turns(folder: Path) -> Iterator[Turn]:
+def openvino_turn(folder: Path) -> Callable[[], Turn]:
     """Calls of the compiled model with single pictures."""
     openvino, compiled = _compiled(folder)
-    while True:
-        infer = _infer(openvino, compiled)
-        turn = itertools.cycle([picture[None] for picture in _pictures(16)])
-        yield lambda infer=infer, turn=turn: infer(next(turn))  # type: ignore[misc]
+
+    def make() -> Turn:
+        infer, pictures = _infer(openvino, compiled), itertools.cycle([picture[None] for picture in _pictures(16)])
+        return lambda: infer(next(pictures))
+
+    return make
 
 
-def photo_turns(folder: Path, photos: Path) -> Iterator[Turn]:
+def photo_turn(folder: Path, photos: Path) -> Callable[[], Turn]:
     """From the bytes of a photo to its probabilities."""
-    from serving.preprocess.image import to_pixels
-
     openvino, compiled = _compiled(folder)
     files = [path.read_bytes() for path in sorted(photos.rglob("*.jpg"))]
-    while True:
-        infer = _infer(openvino, compiled)
-        turn = itertools.cycle(files)
-        yield lambda infer=infer, turn=turn: infer(to_pixels(next(turn), PICTURE)[None])  # type: ignore[misc]
+
+    def make() -> Turn:
+        infer, turn = _infer(openvino, compiled), itertools.cycle(files)
+        return lambda: infer(to_pixels(next(turn), PICTURE)[None])
+
+    return make
 
 
-def tensorflow_turn(folder: Path) -> Callable[[int], Turn]:
-    """The SavedModel's serving_default on a batch."""
+def in_threads(make: Callable[[], Turn]) -> Work:
+    """One picture a turn, in as many threads as the size says, each with a turn of its own."""
+    turns: list[Turn] = []
+
+    def work(size: int) -> tuple[list[Turn], int]:
+        while len(turns) < size:
+            turns.append(make())
+        return turns[:size], 1
+
+    return work
+
+
+def in_batches(folder: Path) -> Work:
+    """The SavedModel's serving_default in TensorFlow, on one batch of the size."""
     import tensorflow as tf
 
     serve = tf.saved_model.load(str(folder)).signatures["serving_default"]
 
-    def turn_of(size: int) -> Turn:
+    def work(size: int) -> tuple[list[Turn], int]:
         batch = tf.constant(_pictures(size))
-        return lambda: serve(image=batch)
+        return [lambda: serve(image=batch)], size
 
-    return turn_of
+    return work
 
 
-def main(kind: str, folder: Path, *rest: str) -> None:
+def work_of(kind: str, folder: Path, *photos: Path) -> Work:
+    """What a process of this kind does."""
+    if kind == "tensorflow":
+        return in_batches(folder)
+    return in_threads(photo_turn(folder, *photos) if kind == "photos" else openvino_turn(folder))
+
+
+def main(kind: str, *folders: str) -> None:
     """Load, then work off the lines of stdin."""
-    batch_turn = tensorflow_turn(folder) if kind == "tensorflow" else None
-    sources = {"openvino": openvino_turns, "photos": photo_turns}
-    source: Iterator[Turn] = iter(()) if batch_turn else sources[kind](folder, *map(Path, rest))  # type: ignore[operator]
-    turns: list[Turn] = []
+    work = work_of(kind, *map(Path, folders))
     print("{}", flush=True)
     for line in sys.stdin:
         wanted = json.loads(line)
-        size = wanted["size"]
-        if batch_turn:
-            turns = [batch_turn(size)]
-        while not batch_turn and len(turns) < size:
-            turns.append(next(source))
-        chosen = turns[: 1 if batch_turn else size]
-        spell(chosen, 1, min(0.5, wanted["seconds"]))
-        print(json.dumps(spell(chosen, size if batch_turn else 1, wanted["seconds"])), flush=True)
+        turns, pictures = work(wanted["size"])
+        spell(turns, pictures, min(0.5, wanted["seconds"]))
+        print(json.dumps(spell(turns, pictures, wanted["seconds"])), flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]), *sys.argv[3:])
+    main(*sys.argv[1:])
