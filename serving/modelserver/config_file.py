@@ -66,7 +66,7 @@ def base_path(name: str, path: str) -> Path:
     """The folder of a model's versions.
 
     Raises:
-        BadInput: neither absolute nor a URI.
+        BadInput: neither absolute nor a URI, or nothing that a path can be.
         Unimplemented: a URI of anything but this machine's files.
     """
     scheme, separator, rest = path.partition("://")
@@ -77,7 +77,7 @@ def base_path(name: str, path: str) -> Path:
                 "mount or copy it, and give the absolute path"
             )
         path = rest if rest.startswith("/") else rest[rest.find("/") :]
-    if not os.path.isabs(path):
+    if not os.path.isabs(path) or "\0" in path:
         raise BadInput(f"Expected model {name} to have an absolute path or URI; got base_path()={path}")
     return Path(path)
 

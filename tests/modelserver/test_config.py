@@ -62,6 +62,11 @@ def test_the_deprecated_model_type_is_a_platform() -> None:
             id="relative",
         ),
         pytest.param(
+            ['name: "m" base_path: "/m\\000" model_platform: "tensorflow"'],
+            "Expected model m to have an absolute path or URI; got base_path()=/m\0",
+            id="a byte of zero",
+        ),
+        pytest.param(
             [entry(platform="")],
             "Illegal setting neither ModelServerConfig::model_type (deprecated) nor "
             "ModelServerConfig::model_platform, model name is m",

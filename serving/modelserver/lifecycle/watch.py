@@ -78,7 +78,7 @@ class Watcher:
         name = settings.name
         try:
             found = versions_in(settings.base_path)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # what no path can be is as good as missing
             self._complain(name, f"{name} stays as it is: {error}")
             return
         labels = self._labels(settings)

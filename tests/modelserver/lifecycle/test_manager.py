@@ -183,6 +183,14 @@ def test_a_base_path_that_vanishes_unloads_nothing_and_stops_no_other_model(
     assert version_asked(manager, "a") == 1
 
 
+def test_a_base_path_that_no_path_can_be_stops_no_other_model(base: Path, manager_of: MakeManager) -> None:
+    publish(base, 1)
+    manager = manager_of()
+    manager.configure([ModelSettings("a", Path("/a\0b")), ModelSettings("m", base)], wait=False)
+
+    see(manager, {1: "AVAILABLE"})
+
+
 def test_polling_finds_a_new_version_by_itself(base: Path, manager_of: MakeManager) -> None:
     publish(base, 1)
     manager = manager_of(poll_s=0.01)
