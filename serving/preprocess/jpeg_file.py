@@ -16,7 +16,10 @@ from serving.preprocess.picture_file import PictureFile, damaged, truncated, wit
 MOST_SEGMENTS = 4096
 """More before the first scan is no photo but an attempt to keep us busy."""
 MOST_SCANS = 100
+USUAL_SCANS = 12
 """Every scan of a progressive file walks over the whole picture again; encoders write about ten."""
+MOST_WALKED_PIXELS = 400_000_000
+"""Pixels times scans, about 0.4 s of work: a file of 36 KB would keep a core busy for four times that otherwise."""
 
 _MARKER = re.compile(rb"\xff([^\x00\xff])")
 _BARE = frozenset((0x01, *range(0xD0, 0xD8)))
@@ -53,8 +56,9 @@ def read(data: bytes) -> PictureFile:
     with_pixels("JPEG", width, height)
     components = head.frame[5]
     in_passes = head.coding in _PROGRESSIVE or head.scan_components < components
-    if in_passes and (scans := data.count(b"\xff\xda")) > MOST_SCANS:
-        raise TooMuchToProcess(f"this JPEG has {scans} scans and at most {MOST_SCANS} are taken; save it anew")
+    most = min(MOST_SCANS, max(USUAL_SCANS, MOST_WALKED_PIXELS // (width * height)))
+    if in_passes and (scans := data.count(b"\xff\xda")) > most:
+        raise TooMuchToProcess(f"this JPEG has {scans} scans and of its size at most {most} are taken; save it anew")
     return PictureFile(
         kind="JPEG",
         width=width,

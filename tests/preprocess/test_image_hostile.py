@@ -163,6 +163,15 @@ def test_a_progressive_jpeg_of_endless_scans_is_refused() -> None:
         to_pixels(file[:-2] + file[last:-2] * 200 + JPEG_END, SPEC)
 
 
+def test_a_large_progressive_jpeg_may_have_fewer_scans_than_a_small_one() -> None:
+    large = encoded(drawing(4000, 4000, mode="L"), "JPEG", progressive=True)
+    last = large.rindex(b"\xff\xda")
+
+    assert outcome(large) is None
+    with pytest.raises(TooMuchToProcess, match="of its size at most 25"):
+        to_pixels(large[:-2] + large[last:-2] * 40 + JPEG_END, SPEC)
+
+
 @pytest.mark.parametrize("marker", [0xC3, 0xC5, 0xCB], ids=["lossless", "hierarchical", "arithmetic-lossless"])
 def test_rare_jpeg_codings_are_an_unsupported_kind(marker: int) -> None:
     with pytest.raises(UnsupportedKind, match="baseline or progressive"):
