@@ -104,13 +104,18 @@ def _pictures(count: int) -> Any:
 
 
 def _compiled(folder: Path) -> tuple[Any, Any]:
-    """The module openvino and the model with the server's settings, for any number of rows as it stands in the file."""
+    """The module openvino and the model with the server's settings and its number of rows, one.
+
+    A program for any number, as it stands in the file, takes an eighth more: a limit that is easily reached.
+    """
     import openvino
 
     core = openvino.Core()
     precision = settled_precision("auto", repository.read_card(folder))
     read = openvino_quantized.file_of(folder, "serving_default") if precision == "int8" else folder
-    return openvino, core.compile_model(core.read_model(read), "CPU", settings(RuntimeOptions(), precision))
+    model = core.read_model(read)
+    model.reshape({port: [1, *list(port.partial_shape)[1:]] for port in model.inputs})
+    return openvino, core.compile_model(model, "CPU", settings(RuntimeOptions(), precision))
 
 
 def _infer(openvino: Any, compiled: Any) -> Callable[[Any], None]:
