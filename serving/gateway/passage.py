@@ -108,7 +108,7 @@ def hand_on(door: RestDoor | None, environ: Mapping[str, Any], through: Passage,
     exchange.predict_s = monotonic() - before
     exchange.kind = "raw"
     exchange.code = "OK" if answer.status < 400 else _CODES.get(answer.status, "UNKNOWN")
-    if exchange.code == "OK":  # so the model is one that there is
+    if exchange.code == "OK" and environ["REQUEST_METHOD"] != "OPTIONS":  # so the model is one that there is
         exchange.model, exchange.version = through.model, through.version
     headers = [(name, value) for name, value in answer.headers if name not in _HOP_BY_HOP]
     return Reply(

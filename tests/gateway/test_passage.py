@@ -245,3 +245,10 @@ def test_a_request_that_cannot_be_passed_on_says_nothing_about_the_model_server(
     with pytest.raises(Unavailable):
         proxy.ask(whole)
     assert proxy.breaker.state() == "open"
+
+
+def test_a_browser_s_question_about_a_model_that_is_not_there_names_no_metric(caller: Caller) -> None:
+    origin = {"Origin": "http://example.org", "Access-Control-Request-Method": "POST"}
+    assert caller.ask("/v1/models/unicorn:predict", headers=origin, method="OPTIONS").status == 200
+
+    assert b"unicorn" not in caller.ask("/metrics").body
