@@ -62,10 +62,11 @@ def baseline(order: Order, data: PreparedData, progress: Progress) -> dict[str, 
     if recipe.baseline is None:
         return {}
     _reproducible(order.seed)
+    name = (recipe.baseline.__doc__ or recipe.baseline.__name__).strip().rstrip(".")
+    progress.say(f"To compare with: {name}")
     model = recipe.baseline(context(order, data))
     run = fit.Run(recipe=recipe, data=data, seed=order.seed, cache=order.cache, progress=progress)
     fit.fit(model, run)
-    name = (recipe.baseline.__doc__ or recipe.baseline.__name__).strip().rstrip(".")
     last = {key: round(values[-1], 5) for key, values in run.phases[-1].epochs.items() if key.startswith("val_")}
     return {"baseline": {"name": name, "parameters": model.count_params(), **last}}
 

@@ -35,7 +35,9 @@ class Interruption:
             if self.asked:
                 raise KeyboardInterrupt
             self.asked = True
-            progress.say("Stopping after this epoch; once more stops at once")
+            # Not from here: the signal may have come in the midst of a line, and a stream is not written to twice.
+            sentence = "Stopping after this epoch; once more stops at once"
+            threading.Thread(target=progress.say, args=(sentence,), name="stopping").start()
 
         before: dict[int, Any] = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -49,14 +49,22 @@ class _Lines:
         self._console, self._what, self._total = console, what, total
         self._done, self._started = 0, time.monotonic()
         self._spoke = self._started
+        self._first: tuple[int, float] | None = None
 
     def __call__(self, steps: int = 1, note: str = "") -> None:
         """Count, and say so if it is time."""
         self._done += steps
         now = time.monotonic()
+        if self._first is None and steps:
+            self._first = self._done, now
         if self._done >= self._total or now - self._spoke > _LINE_EVERY_S:
             self._spoke = now
-            passed = now - self._started
-            left = passed / max(self._done, 1) * max(self._total - self._done, 0)
-            line = f"{self._what}: {self._done} of {self._total}, {passed:.0f} s, {left:.0f} s left  {note}"
+            line = f"{self._what}: {self._done} of {self._total}, {now - self._started:.0f} s{self._left(now)}  {note}"
             self._console.print(line.rstrip(), markup=False, soft_wrap=True)
+
+    def _left(self, now: float) -> str:
+        """By the pace since the first call, which may stand for what an earlier run did, or took long to compile."""
+        done, begun = self._first or (self._done, now)
+        if done == self._done:
+            return ""
+        return f", {(now - begun) / (self._done - done) * (self._total - self._done):.0f} s left"

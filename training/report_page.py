@@ -68,12 +68,14 @@ def page(title: str, about: str, tiles: Iterable[str], sections: Sequence[Sectio
         f'<section id="{section.key}"><h2>{escape(section.title)}</h2>{"".join(section.body)}</section>'
         for section in shown
     )
+    figures = "".join(tiles)
+    above = f'<div class="tiles">{figures}</div>' if figures else ""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         '<meta name="viewport" content="width=device-width,initial-scale=1"><link rel="icon" href="data:,">'
         f"<style>{_STYLE}</style></head><body><header><h1>{escape(title)}</h1>"
         f'<p class="soft">{escape(about)}</p><nav aria-label="Sections">{links}</nav>'
-        f'<div class="tiles">{"".join(tiles)}</div></header><main>{bodies}</main></body></html>\n'
+        f"{above}</header><main>{bodies}</main></body></html>\n"
     )
 
 

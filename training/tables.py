@@ -168,4 +168,4 @@ def _mean(measure: str, values: tuple[float, ...]) -> str:
     low, high, mean = min(values), max(values), sum(values) / len(values)
     if measure in SHARES:
         return f"{mean:.2%} ({low * 100:.2f}-{high * 100:.2f})" if low < high else f"{mean:.2%}"
-    return f"{mean:.4g} ({low:.4g} to {high:.4g})" if low < high else f"{mean:.4g}"
+    return f"{mean:.3g} ({low:.3g} to {high:.3g})" if low < high else f"{mean:.3g}"
