@@ -15,15 +15,15 @@ from training import plots, report_page, tables
 from training.learning_curve import Point
 
 
-def write(points: Sequence[Point], folder: Path, name: str) -> Path:
-    """Keep the figures and draw them; returns the page.
+def write(points: Sequence[Point], page: Path, name: str) -> None:
+    """Keep the figures and draw them; all lies beside the page.
 
     Raises:
         OSError: no space or no permission.
     """
     document = json.dumps([{"examples": point.examples, **point.found} for point in points], indent=1) + "\n"
-    write_whole(folder / "learning-curve.json", lambda file: file.write(document.encode()))
-    drawn = [_drawn(points, folder, measure) for measure in points[0].found]
+    write_whole(page.with_name("learning-curve.json"), lambda file: file.write(document.encode()))
+    drawn = [_drawn(points, page.parent, measure) for measure in points[0].found]
     seeds = len(next(iter(points[0].found.values())))
     many = f"the mean of {seeds} seeds, and from the lowest to the highest" if seeds > 1 else "one seed"
     about = f"Learning curve: the same test examples, after learning from fewer and from all examples; {many}."
@@ -33,8 +33,7 @@ def write(points: Sequence[Point], folder: Path, name: str) -> Path:
         report_page.Section("figures", "Figures", (report_page.table(head, rows),)),
     )
     html = report_page.page(name, about, (), sections)
-    write_whole(folder / "learning-curve.html", lambda file: file.write(html.encode(errors="backslashreplace")))
-    return folder / "learning-curve.html"
+    write_whole(page, lambda file: file.write(html.encode(errors="backslashreplace")))
 
 
 def _drawn(points: Sequence[Point], folder: Path, measure: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from serving.card import ImageInput
+from serving.card import ImageInput, Input
 from serving.errors import BadInput, ServingError
 from serving.preprocess import image
 from training import sample_pictures
@@ -20,6 +20,7 @@ _MADE = 100
 _MOST = 400
 """Pictures of a given folder are taken up to this number, spread evenly over their names."""
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp"}
+_EMPTY = "{} holds no picture that can be read: give a folder of photos of other things"
 
 
 def pictures(spec: ImageInput, *, drawings: bool, others: Path | None) -> Mapping[str, NDArray[np.uint8]]:
@@ -49,18 +50,33 @@ def pictures(spec: ImageInput, *, drawings: bool, others: Path | None) -> Mappin
     return found
 
 
+def check(folder: Path, spec: Input, name: str) -> None:
+    """Refuse a folder of others that cannot be measured on, before the work and not after it.
+
+    Raises:
+        BadInput: the model is none of pictures, or no file in the folder is called like one.
+    """
+    if not isinstance(spec, ImageInput):
+        raise BadInput(f"--others is for models of pictures, {name} is none: leave it out")
+    if not _paths(folder):
+        raise BadInput(_EMPTY.format(folder))
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
+
+
 def _kind(folder: Path) -> str:
     return f"{folder.parent.name}/{folder.name}" if folder.name in SPLITS else folder.name
 
 
 def _of_folder(folder: Path, spec: ImageInput) -> NDArray[np.uint8]:
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES)
-    read = []
+    paths, read = _paths(folder), []
     for place in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), _MOST)).astype(int)):
         try:
             read.append(image.to_pixels(paths[place].read_bytes(), spec))
         except (ServingError, OSError):
             continue
     if not read:
-        raise BadInput(f"{folder} holds no picture that can be read: give a folder of photos of other things")
+        raise BadInput(_EMPTY.format(folder))
     return np.stack(read)

@@ -14,7 +14,7 @@ from typing import Any
 
 from serving import repository
 from serving.card import Dataset, ImageInput, Quality
-from serving.errors import FailedPrecondition
+from serving.errors import BadInput, FailedPrecondition
 from training import (
     assessment,
     contest,
@@ -23,6 +23,7 @@ from training import (
     export,
     fit,
     fitting,
+    foreign_examples,
     learning,
     parity,
     quantized,
@@ -122,6 +123,7 @@ def prepared(order: Order, progress: Progress) -> tuple[Order, Strategy, Source,
     repository.check_name(order.model_name)
     settings_of(recipe.name, recipe, dict(recipe.settings))
     learning.check(recipe.name, recipe, pictures=isinstance(recipe.input, ImageInput))
+    _check_pictures(order)
     source = datasets.open_source(recipe.source, order.choice)
     if recipe.strategy == "multi-worker":
         progress.say("Waiting until all workers of TF_CONFIG are there")
@@ -131,6 +133,17 @@ def prepared(order: Order, progress: Progress) -> tuple[Order, Strategy, Source,
         source, recipe.input, network=recipe.name, labels=recipe.labels, cache=order.cache, progress=progress
     )
     return replace(order, recipe=recipe), strategy, source, data
+
+
+def _check_pictures(order: Order) -> None:
+    """Refuse what only a network of pictures, or only one with a backbone, has a use for."""
+    recipe = order.recipe
+    if order.int8:
+        quantized.check(recipe.input, recipe.name)
+    if order.others is not None:
+        foreign_examples.check(order.others, recipe.input, recipe.name)
+    if order.backbone_weights not in {"", "none"} and recipe.split is None:
+        raise BadInput(f"{recipe.name} has no backbone to give weights to: leave --backbone-weights out")
 
 
 def _begun(order: Order, data: PreparedData, source: Source, folder: RunFolder | None) -> RunFolder:

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from training import curve_page, learning_curve, options, recipes, report, tables
 from training.exits import refusals
+from training.interruption import Stopped
 from training.order import Order
 from training.progress import Progress
 from training.train_options import GroupedCommand, chosen, loop_options
@@ -54,8 +55,13 @@ def draw_learning_curve(
         cache=cache_dir,
     )
     points: list[learning_curve.Point] = []
-    for point in learning_curve.measure(order, range(seeds), Progress(visible=not quiet)):
-        points.append(point)
-        page = curve_page.write(points, runs / name / "learning-curve", name)
+    page = runs / name / "learning-curve" / "learning-curve.html"
+    try:
+        for point in learning_curve.measure(order, range(seeds), Progress(visible=not quiet)):
+            points.append(point)
+            curve_page.write(points, page, name)
+    except (Stopped, KeyboardInterrupt) as stop:
+        stop.add_note(f"sizes that were done are in {page}" if points else "no size was done")
+        raise
     Console().print(tables.of_sizes(points))
     click.echo(page)

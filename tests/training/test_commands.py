@@ -113,12 +113,17 @@ def test_evaluate_measures_what_train_measured(run: Run, trained: Any, pictures:
             id="folder",
         ),
         pytest.param(("train", "shapes_cnn", "--name", "../up"), "no name for a model", id="name"),
+        pytest.param(("train", "xor", "--int8"), "--int8 is for models of pictures, xor is none", id="int8"),
+        pytest.param(("train", "xor", "--others", "docs"), "--others is for models of pictures, xor", id="others"),
+        pytest.param(("train", "shapes_cnn", "--others", "training"), "training holds no picture", id="no-picture"),
+        pytest.param(("train", "xor", "--backbone-weights", "imagenet"), "xor has no backbone", id="backbone"),
         pytest.param(("evaluate", "unicorns"), "there is no unicorns in", id="model"),
     ],
 )
 def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(
-    run: Run, tmp_path: Path, words: tuple[str, ...], complaint: str
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], complaint: str
 ) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
     answer = run(*words, models=tmp_path / "models")
 
     assert answer.exit_code == 2

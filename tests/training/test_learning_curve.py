@@ -29,7 +29,8 @@ def test_fewer_examples_are_some_of_every_class_and_the_others_stay(tmp_path: Pa
     order = colors.order(replace(colors.GOOD, epochs=2), tmp_path)
 
     few, all_of_them = learning_curve.measure(order, [0, 1], SILENT, shares=(0.25, 1.0))
-    page = curve_page.write([few, all_of_them], tmp_path / "curve", "colors")
+    page = tmp_path / "curve" / "learning-curve.html"
+    curve_page.write([few, all_of_them], page, "colors")
 
     assert (few.examples, all_of_them.examples) == (28, 108)
     for name in ("accuracy", "calibration_error"):

@@ -4,6 +4,7 @@ import io
 import signal
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -44,7 +45,7 @@ class Pressed(io.RawIOBase):
     def writable(self) -> bool:
         return True
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: Any, /) -> int:
         if not self.said:
             signal.raise_signal(signal.SIGINT)
         self.said += bytes(data)
