@@ -60,7 +60,7 @@ def judged(subject: Subject, folder: RunFolder) -> Assessment:
     data = subject.data
     answers = {}
     for split, examples in (("validation", data.validation), ("test", data.test)):
-        values = np.asarray(subject.model.predict(np.asarray(examples.inputs), verbose=0), np.float32).reshape(-1)
+        values = np.asarray(subject.model.predict_on_batch(np.asarray(examples.inputs)), np.float32).reshape(-1)
         answers[split] = values
         folder.write_answers(split, Answers(values, examples.labels, examples.names))
     found = measure(answers["test"], data.test.labels)

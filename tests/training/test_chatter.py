@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,6 +27,16 @@ def test_a_command_that_loads_tensorflow_says_nothing_of_its_own_accord() -> Non
 
     assert answer.returncode == 0
     assert "cats_vs_dogs_mobilenet" in answer.stdout
+    assert answer.stderr == ""
+
+
+@pytest.mark.parametrize("recipe", ["stock_regression", "xor"])
+def test_a_quiet_run_says_nothing_but_its_results(recipe: str, tmp_path: Path) -> None:
+    folders = [f"--{name}={tmp_path / name}" for name in ("runs", "models", "cache-dir")]
+
+    answer = told("-m", "training", "train", recipe, "--epochs", "1", "--no-publish", "--quiet", *folders)
+
+    assert answer.returncode == 0, answer.stderr
     assert answer.stderr == ""
 
 
