@@ -31,7 +31,7 @@ def test_an_address_of_this_machine_alone_is_known(host: str, own: bool) -> None
 
 def test_all_three_ports_drain_together(tmp_path: Path) -> None:
     with (
-        slipway(tmp_path, env={"GATEWAY_DRAIN_DELAY_S": "3"}) as running,
+        slipway(tmp_path, env={"GATEWAY_DRAIN_DELAY_S": "8"}) as running,
         grpc.insecure_channel(running.grpc) as channel,
     ):
         updates = health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest())

@@ -3,7 +3,7 @@
     aclImdb/train/pos/0_9.txt  aclImdb/train/neg/...  aclImdb/test/...
 
 Whole or reduced. It is read from front to back and never unpacked, so nothing in it can
-write anywhere. Folders called `unsup` (IMDB's unlabelled reviews) are passed over.
+write anywhere. Folders called `unsup` (IMDB's unlabeled reviews) are passed over.
 """
 
 import hashlib
@@ -53,7 +53,7 @@ class ClassArchive:
         return self._checksum
 
     def read(self) -> RawData:
-        """Read every labelled file into memory (IMDB: 65 MB) and split."""
+        """Read every labeled file into memory (IMDB: 65 MB) and split."""
         splits: dict[str, list[RawExample]] = {"train": [], "test": []}
         for split, example in self._members():
             splits[split].append(example)

@@ -118,10 +118,10 @@ def predictions(answer: Answer, question: Question) -> list[Said]:
     """What is said of every good item, in order."""
     if not answer.card.labels:
         return [{"value": float(str(value))} for value in answer.probabilities]
-    return [*_labelled(answer, question)]
+    return [*_labeled(answer, question)]
 
 
-def _labelled(answer: Answer, question: Question) -> list[Prediction]:
+def _labeled(answer: Answer, question: Question) -> list[Prediction]:
     found = rankings(answer.probabilities, answer.card.labels, question.top)
     threshold = answer.card.anomaly_threshold
     if answer.anomalies is not None and threshold is not None:

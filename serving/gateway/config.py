@@ -89,7 +89,7 @@ class GatewayConfig:
     """PEM private key of tls_certificate."""
 
     sample_folder: Path | None = None
-    """Keep some of what people send here, to be labelled later; nothing is kept if not set."""
+    """Keep some of what people send here, to be labeled later; nothing is kept if not set."""
     sample_share: float = 0.01
     """Share of answered requests that are kept."""
     sample_max_bytes: int = 2**30

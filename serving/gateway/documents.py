@@ -143,7 +143,7 @@ class ServingVersion(TypedDict):
 
 
 class Sampling(TypedDict):
-    """Where a share of what is sent is kept for labelling, and how much of it, for how long at most."""
+    """Where a share of what is sent is kept for labeling, and how much of it, for how long at most."""
 
     folder: str
     share: float

@@ -119,7 +119,7 @@ class Front:
             exchange.deadline = deadline_of(header, monotonic(), config.default_timeout_s, config.max_timeout_s)
             environ = _environ(scope, header, body, exchange)
             if not lane.admitted:
-                return await self._in_thread(lane, environ, exchange)
+                return await self._in_thread(lane, environ)
             before = monotonic()
             if not self._admission.enter_at_once():
                 await self._turn(scope, exchange.deadline)
@@ -153,7 +153,7 @@ class Front:
         exchange.queue_s = started - before
         self._working.add(exchange)
         try:
-            answer = await self._in_thread(lane, environ, exchange)
+            answer = await self._in_thread(lane, environ)
             if exchange.model and exchange.code in {"OK", "DEADLINE_EXCEEDED"}:
                 size = exchange.items or -exchange.bytes_in.bit_length()
                 self._admission.learn((exchange.model, size), monotonic() - started)
@@ -170,7 +170,7 @@ class Front:
             exchange.deadline + STUCK_WORK_S < now for exchange in working
         )
 
-    async def _in_thread(self, lane: Lane, environ: dict[str, Any], exchange: Exchange) -> Reply:
+    async def _in_thread(self, lane: Lane, environ: dict[str, Any]) -> Reply:
         if not lane.enter():
             raise Overloaded("too many requests of this kind at once; try again after Retry-After")
         try:

@@ -8,7 +8,7 @@ who ask often could have it restarted.
 """
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from serving.gateway.crew import Crew
 from serving.gateway.problems import Reply
@@ -31,7 +31,7 @@ class Lane:
     guarded: bool = True
     """Requests need an API key, where keys are used."""
     inside: int = 0
-    crew: Crew[Reply] = None  # type: ignore[assignment]
+    crew: Crew[Reply] = field(init=False)
 
     def __post_init__(self) -> None:
         """Make the crew."""

@@ -98,7 +98,7 @@ class GatewayMetrics:
         self._brightness = spread("gateway_picture_brightness", "Mean of 0 to 1.", version, SHARES)
         self._sides = count("gateway_canary_requests", "Where a canary is tried.", ["model", "side"])
         self._shadowed = count("gateway_shadow_items", "Items for a shadow version.", [*version, "outcome"])
-        self._samples = count("gateway_samples", "Requests sampled for labelling.", ["outcome"])
+        self._samples = count("gateway_samples", "Requests sampled for labeling.", ["outcome"])
         promised = "Share of each label among the answers on the card's test split."
         self._reference_labels = self._level("gateway_reference_label_share", promised, [*version, "label"])
         sure = "Mean first probability on the card's test split."

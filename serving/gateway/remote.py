@@ -79,7 +79,7 @@ class RemoteUpstream:
     ) -> ModelCard:
         """See Upstream."""
         if label is not None:
-            version = self._labels.get((model, label), lambda: self._labelled(model, label, deadline))
+            version = self._labels.get((model, label), lambda: self._labeled(model, label, deadline))
         elif version is None:
             version = self._newest(model, deadline)
         chosen = version
@@ -147,16 +147,16 @@ class RemoteUpstream:
         except FailedPrecondition:
             return None
 
-    def _labelled(self, model: str, label: str, deadline: float | None) -> int:
+    def _labeled(self, model: str, label: str, deadline: float | None) -> int:
         """The version behind a label, as the model server resolves it; its card comes along."""
         request = _request(model, "card", _QUESTION)
         request.model_spec.version_label = label
         try:
             return int(self.channel.call(self._predict, request, deadline).model_spec.version.value)
         except FailedPrecondition:
-            raise NoCard(f"the version of {model} labelled {label} carries no card") from None
+            raise NoCard(f"the version of {model} labeled {label} carries no card") from None
         except (BadInput, NotFound) as error:
-            raise NotFound(f"{model} has no version labelled {label}") from error
+            raise NotFound(f"{model} has no version labeled {label}") from error
 
 
 def _request(model: str, signature: str, inputs: Tensors) -> protos.PredictRequest:

@@ -3,7 +3,7 @@
 The file is TOML and is read again when it changes:
 
     [models.cats_vs_dogs]
-    canary = 0.05           # share of requests that go to the version labelled "canary"
+    canary = 0.05           # share of requests that go to the version labeled "canary"
     shadow = "next"         # label or number of a version that gets a copy after the answer is sent
     shadow_share = 0.5      # share of requests that are copied; 1 if not given
 

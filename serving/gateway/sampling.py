@@ -60,7 +60,7 @@ class Sampler:
         self._kept = deque(_found(folder))
         self._bytes = sum(kept.size for kept in self._kept)
         self._full = False
-        metrics.watch("gateway_sample_bytes", "Samples kept for labelling.", lambda: self._bytes)
+        metrics.watch("gateway_sample_bytes", "Samples kept for labeling.", lambda: self._bytes)
         self.close = self._background.close
 
     def start(self) -> None:

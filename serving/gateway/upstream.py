@@ -86,7 +86,7 @@ class Upstream(Protocol):
     def card(
         self, model: str, version: int | None = None, deadline: float | None = None, *, label: str | None = None
     ) -> ModelCard:
-        """The card of a version that answers now: the given one, the labelled one, or else the newest.
+        """The card of a version that answers now: the given one, the labeled one, or else the newest.
 
         Called for every request, so it must cost microseconds once a version is known. The card's
         `version` is the number that the version is served under, whatever its file says.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PHOTOS, REVIEWS = "cats_vs_dogs_mobilenet", "imdb_reviews"
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def matrix(answers: Iterable[Classification], labels: tuple[str, ...]) -> NDArray[np.float64]:

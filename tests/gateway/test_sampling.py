@@ -1,4 +1,4 @@
-"""Samples for labelling: only where a folder is given, whole or not at all, and never too many."""
+"""Samples for labeling: only where a folder is given, whole or not at all, and never too many."""
 
 import json
 import os

@@ -47,7 +47,7 @@ def test_an_unknown_version_is_not_found(stand_in_grpc: Grpc) -> None:
     [
         pytest.param(None, None, 3, id="the highest, if none is named"),
         pytest.param(1, None, 1, id="the one named"),
-        pytest.param(None, "stable", 2, id="the one labelled"),
+        pytest.param(None, "stable", 2, id="the one labeled"),
     ],
 )
 def test_the_version_meant_answers_and_says_which_it_is(

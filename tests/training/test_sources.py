@@ -111,7 +111,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         ClassFolders(tmp_path / "nowhere", "shapes").identity()
 
 
-def test_an_archive_in_imdbs_layout_gives_its_labelled_reviews(review_archive: Path) -> None:
+def test_an_archive_in_imdbs_layout_gives_its_labeled_reviews(review_archive: Path) -> None:
     data = ClassArchive(review_archive, "imdb").read()
 
     assert data.labels == ("neg", "pos")

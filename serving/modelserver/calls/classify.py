@@ -1,6 +1,6 @@
 """Classify: examples in, for each a list of labels with scores, out of a signature of the tf.Example kind.
 
-Its neighbours are regress.py and multi.py. Examples arrive serialized, as a vector of strings; parsing
+Its neighbors are regress.py and multi.py. Examples arrive serialized, as a vector of strings; parsing
 them is the graph's business.
 """
 

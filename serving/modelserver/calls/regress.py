@@ -1,6 +1,6 @@
 """Regress: examples in, one number for each, out of a signature of the tf.Example kind.
 
-Its neighbours are classify.py and multi.py.
+Its neighbors are classify.py and multi.py.
 """
 
 from collections.abc import Sequence

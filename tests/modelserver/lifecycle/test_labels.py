@@ -19,7 +19,7 @@ from tests.modelserver.lifecycle.doubler import Doubler, load, publish
 from tests.waiting import until
 
 
-def labelled(manager: ModelManager, label: str, name: str = "m") -> int:
+def labeled(manager: ModelManager, label: str, name: str = "m") -> int:
     with manager.acquire(name, label=label) as served:
         return served.version
 
@@ -33,12 +33,12 @@ def test_a_label_of_the_config_leads_to_its_version(base: Path, manager_of: Make
 
     manager.configure([ModelSettings("m", base, All(), {"stable": 1, "canary": 2, "same": 2})])
 
-    assert labelled(manager, "stable") == 1
-    assert labelled(manager, "canary") == labelled(manager, "same") == 2
+    assert labeled(manager, "stable") == 1
+    assert labeled(manager, "canary") == labeled(manager, "same") == 2
     with pytest.raises(BadInput, match=r"^Unrecognized servable version label: beta$"):
-        labelled(manager, "beta")
+        labeled(manager, "beta")
     with pytest.raises(BadInput, match=r"^Unrecognized servable version label: stable$"):
-        labelled(manager, "stable", "unicorn")
+        labeled(manager, "stable", "unicorn")
 
     manager.configure([ModelSettings("m", base, All(), {"stable": 2})])
     assert manager.labels("m") == {"stable": 2}
@@ -67,9 +67,9 @@ def test_with_leave_a_label_may_be_new_or_unchanged_but_not_move_to_an_unloaded_
     manager = manager_of(allow_labels_for_unavailable=True)
 
     manager.configure([ModelSettings("m", base, Latest(), {"stable": 1, "next": 7})])
-    assert labelled(manager, "stable") == 1
+    assert labeled(manager, "stable") == 1
     with pytest.raises(NotFound, match=r"Specific\(m, 7\)"):
-        labelled(manager, "next")
+        labeled(manager, "next")
 
     manager.configure([ModelSettings("m", base, Latest(), {"stable": 1, "next": 7})])
     with pytest.raises(FailedPrecondition):
@@ -91,11 +91,11 @@ def test_labels_of_a_folder_are_followed_and_their_versions_served(base: Path, m
     manager.configure([ModelSettings("m", base, labels=None)])
 
     wait_for(manager, {3: "AVAILABLE", 2: "AVAILABLE"})
-    assert labelled(manager, "stable") == 2
+    assert labeled(manager, "stable") == 2
 
     write_labels(base, json.dumps({"stable": 1}))
     see(manager, {3: "AVAILABLE", 2: "END", 1: "AVAILABLE"})
-    assert labelled(manager, "stable") == 1
+    assert labeled(manager, "stable") == 1
 
 
 @pytest.mark.parametrize("text", ['{"stable": 9}', "no json", '["stable"]'])
@@ -133,10 +133,10 @@ def test_a_label_of_a_folder_moves_only_once_its_version_is_available(base: Path
     manager.look()
 
     assert begun.wait(WAIT_S)
-    assert labelled(manager, "stable") == 1
+    assert labeled(manager, "stable") == 1
     go_on.set()
     wait_for(manager, {2: "AVAILABLE", 1: "END"})
-    assert labelled(manager, "stable") == 2
+    assert labeled(manager, "stable") == 2
 
 
 def test_a_label_keeps_its_version_serving_while_the_one_it_moves_to_is_loaded(
@@ -160,7 +160,7 @@ def test_a_label_keeps_its_version_serving_while_the_one_it_moves_to_is_loaded(
     manager.look()
 
     assert begun.wait(WAIT_S)
-    assert labelled(manager, "stable") == 1
+    assert labeled(manager, "stable") == 1
     go_on.set()
     wait_for(manager, {3: "AVAILABLE", 2: "AVAILABLE", 1: "END"})
-    assert labelled(manager, "stable") == 2
+    assert labeled(manager, "stable") == 2
