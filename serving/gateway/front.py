@@ -7,11 +7,8 @@ has threads of its own, so health and metrics answer whatever the classifying th
 """
 
 import asyncio
-import io
-import sys
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
-from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -20,15 +17,15 @@ from serving.gateway.admission import Admission
 from serving.gateway.auth import Keys
 from serving.gateway.config import GatewayConfig
 from serving.gateway.connection import LOST_KEY, WHOLE_KEY
-from serving.gateway.exchange import BODY_KEY, ENVIRON_KEY, Exchange, deadline_of, identify
+from serving.gateway.exchange import Exchange, deadline_of, identify
 from serving.gateway.lanes import Lane, Lanes
 from serving.gateway.passage import passage
-from serving.gateway.problems import Headers, Reply, refusal
+from serving.gateway.problems import Reply, refusal
+from serving.gateway.wsgi import WsgiApp, answered, environ_of
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-WsgiApp = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 Finished = Callable[[Exchange, int], None]
 
 DRAIN_S = 1.0
@@ -50,7 +47,7 @@ class Held:
 
 
 class Front:
-    """The ASGI application that uvicorn runs; everything but `_call` happens on its event loop."""
+    """The ASGI application that uvicorn runs; all of it happens on its event loop but the WSGI app."""
 
     def __init__(
         self, app: WsgiApp, config: GatewayConfig, *, admission: Admission, keys: Keys, lanes: Lanes, finished: Finished
@@ -117,7 +114,7 @@ class Front:
             exchange.bytes_in = len(body)
             config = self._config
             exchange.deadline = deadline_of(header, monotonic(), config.default_timeout_s, config.max_timeout_s)
-            environ = _environ(scope, header, body, exchange)
+            environ = environ_of(scope, header, body, exchange)
             if not lane.admitted:
                 return await self._in_thread(lane, environ)
             before = monotonic()
@@ -174,7 +171,7 @@ class Front:
         if not lane.enter():
             raise Overloaded("too many requests of this kind at once; try again after Retry-After")
         try:
-            return await lane.crew.do(_call, self._app, environ, monotonic())
+            return await lane.crew.do(answered, self._app, environ, monotonic())
         except asyncio.CancelledError:
             self.abandoned += 1
             raise
@@ -236,61 +233,3 @@ async def _passed_over(scope: Scope, header: dict[str, str], receive: Receive, e
     except TimeoutError:
         pass
     return WHOLE_KEY in scope
-
-
-@lru_cache(maxsize=256)
-def _variable(name: str) -> str:
-    """The environ's name for a header; a dash and an underscore would collide, so the latter get none."""
-    if "_" in name:
-        return ""
-    return {"content-type": "CONTENT_TYPE", "content-length": ""}.get(name, f"HTTP_{name.upper().replace('-', '_')}")
-
-
-def _environ(scope: Scope, header: dict[str, str], body: bytes, exchange: Exchange) -> dict[str, Any]:
-    """What PEP 3333 asks for, and the Exchange."""
-    server = scope.get("server") or ("localhost", 80)
-    client = scope.get("client") or ("", 0)
-    path, query = scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1")
-    environ = {
-        "REQUEST_METHOD": scope["method"],
-        "SCRIPT_NAME": "",
-        "PATH_INFO": scope["path"].encode().decode("latin-1"),
-        "QUERY_STRING": query,
-        "REQUEST_URI": f"{path}?{query}" if query else path,
-        "SERVER_NAME": server[0],
-        "SERVER_PORT": str(server[1] or 80),
-        "SERVER_PROTOCOL": f"HTTP/{scope['http_version']}",
-        "REMOTE_ADDR": client[0],
-        "CONTENT_LENGTH": str(len(body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": scope["scheme"],
-        "wsgi.input": io.BytesIO(body),
-        "wsgi.errors": sys.stderr,
-        "wsgi.multithread": True,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
-        ENVIRON_KEY: exchange,
-        BODY_KEY: body,
-    }
-    for name, value in header.items():
-        if variable := _variable(name):
-            environ[variable] = value
-    return environ
-
-
-def _call(app: WsgiApp, environ: dict[str, Any], handed_over: float) -> Reply:
-    """Run the WSGI app in this thread, to the last byte; what it waited for the thread counts as queueing."""
-    head: list[Any] = []
-    environ[ENVIRON_KEY].queue_s += monotonic() - handed_over
-
-    def start_response(status: str, headers: list[tuple[str, str]], exc_info: object = None) -> None:
-        head[:] = status, headers
-
-    parts = app(environ, start_response)
-    try:
-        body = b"".join(parts)
-    finally:
-        if (close := getattr(parts, "close", None)) is not None:
-            close()
-    encoded: Headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in head[1]]
-    return Reply(int(head[0].split(" ", 1)[0]), encoded, body)
