@@ -185,7 +185,7 @@ def _end_told(folder: RunFolder) -> Iterator[None]:
         stop.add_note(way)
         folder.update(status="stopped")
         raise
-    except Exception as error:
+    except Exception as error:  # raised again: whatever it was, the folder must say so
         if isinstance(error, OSError):
             error.add_note(way)
         with contextlib.suppress(OSError):  # the disk may be what is full

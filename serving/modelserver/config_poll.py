@@ -29,7 +29,7 @@ class ConfigPoll:
                 self._last_problem = ""
             except ServingError as error:
                 self._tell(f"{error.code.name}: {error.message}")
-            except Exception:
+            except Exception:  # whatever it was, the next look may work
                 log.exception("the model config file was not applied")
 
     def _tell(self, problem: str) -> None:

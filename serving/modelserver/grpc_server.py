@@ -89,7 +89,7 @@ def handler(unary: Unary, gate: Gate) -> "grpc.RpcMethodHandler[bytes, bytes]":
                 return _answer(unary, raw, context)
         except ServingError as error:
             context.abort(_STATUS[error.code], truncated(error.message))
-        except Exception as error:
+        except Exception as error:  # a fault of ours: the log has all of it, the caller nothing of our insides
             log.exception("a call failed unexpectedly")
             context.abort(grpc.StatusCode.INTERNAL, truncated(f"Unexpected {type(error).__name__}; see the log"))
         raise AssertionError  # abort() has raised

@@ -158,7 +158,7 @@ class RestApp:
             reply = await self._reply(scope, receive)
         except ServingError as error:
             reply = of_error(error)
-        except Exception as error:
+        except Exception as error:  # a fault of ours: the log has all of it, the caller nothing of our insides
             log.exception("a REST call failed unexpectedly")
             reply = of_error(ServingError(f"Unexpected {type(error).__name__}; see the log"))
         headers = [

@@ -1,10 +1,9 @@
 """Classify: examples in, for each a list of labels with scores, out of a signature of the tf.Example kind.
 
-Its neighbors are regress.py and multi.py. Examples arrive serialized, as a vector of strings; parsing
-them is the graph's business.
+Its neighbors are regress.py and multi.py; examples.py is what they share.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,15 +12,20 @@ from numpy.typing import NDArray
 
 from serving.errors import BadInput
 from serving.modelserver.calls.call import Run
+from serving.modelserver.calls.examples import (
+    INPUTS,
+    ReadExamples,
+    check_method_name,
+    described,
+    shape_text,
+    signature_of,
+    type_name,
+)
 from serving.modelserver.calls.predict import CLASSIFY_METHOD
-from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Signature
-from serving.wire.dtypes import data_type, enum_name
+from serving.modelserver.runtimes.protocol import LoadedModel, Signature
 
 Array = NDArray[Any]
-ReadExamples = Callable[[], Array]
-"""Gives the serialized examples, an object array of bytes [n]; raises BadInput if there are none."""
-
-INPUTS, OUTPUTS, CLASSES, SCORES = "inputs", "outputs", "classes", "scores"
+CLASSES, SCORES = "classes", "scores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +60,6 @@ def on(
     return checked(run(chosen.name, {INPUTS: examples}, wanted), len(examples))
 
 
-def signature_of(model: LoadedModel, name: str) -> Signature:
-    """The signature of that name; empty means serving_default."""
-    wanted = name or DEFAULT_SIGNATURE
-    found = model.signatures.get(wanted)
-    if found is None:
-        raise BadInput(f"No signature was found with the name: {wanted}")
-    return found
-
-
-def check_method_name(signature: Signature, kind: str, wanted: str) -> None:
-    """Hold a signature to its method name, where the server was told to."""
-    if signature.method_name != wanted:
-        raise BadInput(f"Expected {kind} signature method_name to be {wanted}. Was: {signature.method_name}")
-
-
 def outputs_of(signature: Signature) -> Sequence[str]:
     """The outputs to run for, if the signature is a classifier."""
     if len(signature.inputs) != 1:
@@ -86,21 +75,6 @@ def outputs_of(signature: Signature) -> Sequence[str]:
             f"Signature was: {described(signature)}"
         )
     return found
-
-
-def described(signature: Signature) -> str:
-    """A signature in one line, for a message about what it lacks."""
-    return f"{signature.name}({', '.join(sorted(signature.inputs))}) -> {', '.join(sorted(signature.outputs))}"
-
-
-def shape_text(array: Array) -> str:
-    """A shape as TensorFlow prints it: `[3,2]`."""
-    return f"[{','.join(map(str, array.shape))}]"
-
-
-def type_name(dtype: np.dtype[Any]) -> str:
-    """A type as TensorFlow names it in full: `DT_FLOAT`."""
-    return enum_name(data_type(dtype))
 
 
 def checked(outputs: dict[str, Array], count: int) -> Classifications:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from serving.errors import BadInput, Unimplemented
 from serving.modelserver.calls import classify, regress
 from serving.modelserver.calls.call import Run
-from serving.modelserver.calls.classify import INPUTS, ReadExamples
+from serving.modelserver.calls.examples import INPUTS, ReadExamples, check_method_name
 from serving.modelserver.calls.predict import CLASSIFY_METHOD, REGRESS_METHOD
 from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Signature, Tensors, joined
 from serving.wire.protos import MultiInferenceRequest
@@ -101,7 +101,7 @@ def _outputs_of(task: Task, signature: Signature, check_method: bool) -> Sequenc
         else ("regression", regress.outputs_of)
     )
     if check_method:
-        classify.check_method_name(signature, kind, task.method)
+        check_method_name(signature, kind, task.method)
     return outputs_of(signature)
 
 

@@ -1,6 +1,6 @@
 """Regress: examples in, one number for each, out of a signature of the tf.Example kind.
 
-Its neighbors are classify.py and multi.py.
+Its neighbors are classify.py and multi.py; examples.py is what they share.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from serving.errors import BadInput
 from serving.modelserver.calls.call import Run
-from serving.modelserver.calls.classify import (
+from serving.modelserver.calls.examples import (
     INPUTS,
     OUTPUTS,
     ReadExamples,
