@@ -242,6 +242,8 @@ def test_without_a_copy_and_a_network_the_sentence_says_where_to_get_it(
     monkeypatch.setattr("keras.src.backend.config._KERAS_DIR", str(tmp_path))  # KERAS_HOME, which is read at import
     for name in ("http_proxy", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    # urllib keeps the proxies of its first request for all later ones, also those of other tests.
+    monkeypatch.setattr("urllib.request._opener", None)
 
     with pytest.raises(
         ServingError, match=r"fashion_mnist cannot be downloaded by Keras .* give --data-dir a local copy"
