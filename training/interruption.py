@@ -7,6 +7,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 from types import FrameType
 from typing import Any
 
@@ -31,13 +32,17 @@ class Interruption:
             yield
             return
 
+        # A signal may come in the midst of a line, and a stream is not written to twice; nor may a thread be started
+        # then. This queue's put() may be called whatever was interrupted.
+        sentences: SimpleQueue[str] = SimpleQueue()
+        teller = threading.Thread(target=_tell, args=(sentences, progress), name="stopping", daemon=True)
+        teller.start()
+
         def note(number: int, frame: FrameType | None) -> None:
             if self.asked:
                 raise KeyboardInterrupt
             self.asked = True
-            # Not from here: the signal may have come in the midst of a line, and a stream is not written to twice.
-            sentence = "Stopping after this epoch; once more stops at once"
-            threading.Thread(target=progress.say, args=(sentence,), name="stopping").start()
+            sentences.put("Stopping after this epoch; once more stops at once")
 
         before: dict[int, Any] = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -45,3 +50,11 @@ class Interruption:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            sentences.put("")
+            teller.join()
+
+
+def _tell(sentences: SimpleQueue[str], progress: Progress) -> None:
+    """Say what comes, up to an empty sentence."""
+    while sentence := sentences.get():
+        progress.say(sentence)
