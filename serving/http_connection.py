@@ -176,6 +176,12 @@ class HttpConnection(HttpToolsProtocol):
             self.cycle.message_event.set()
 
 
+def connections_that_fit(wanted: int) -> int:
+    """So many, or three eighths of the files that may be open, so that models and logs find some too."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return wanted if files == resource.RLIM_INFINITY else min(wanted, files * 3 // 8)
+
+
 def raise_file_limit() -> None:
     """Let this process hold as many connections as the system lets it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

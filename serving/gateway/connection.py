@@ -6,7 +6,6 @@ allowed: all end here, on the event loop, before a request exists. Bodies are `f
 
 import logging
 import os
-import resource
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -14,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from serving.gateway.config import GatewayConfig
 from serving.gateway.problems import document, reply
-from serving.http_connection import HttpConnection
+from serving.http_connection import HttpConnection, connections_that_fit
 
 LOST_KEY = "gateway.lost"
 """Where the ASGI scope carries a set of functions that are called if the connection ends."""
@@ -133,9 +132,8 @@ def connection_class(config: GatewayConfig) -> type[Connection]:
 
 
 def _most_connections(wanted: int) -> int:
-    """As many as wanted, or three eighths of the files that may be open, so that models and logs find some too."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if files == resource.RLIM_INFINITY or files * 3 // 8 >= wanted:
-        return wanted
-    log.warning("at most %s connections at once, since only %s files may be open (ulimit -n)", files * 3 // 8, files)
-    return files * 3 // 8
+    """As many as wanted, or fewer, with a warning."""
+    most = connections_that_fit(wanted)
+    if most < wanted:
+        log.warning("at most %s connections at once, since no more files may be open (ulimit -n)", most)
+    return most

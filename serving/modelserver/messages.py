@@ -11,13 +11,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from serving import memory
 from serving.errors import BadInput
 from serving.modelserver.calls import classify, metadata, multi, predict, regress, reload, status
 from serving.modelserver.calls.call import Call
 from serving.modelserver.grpc_server import Services, Unary
+from serving.modelserver.ledger import Held, Ledger
 from serving.modelserver.lifecycle.manager import ModelManager
 from serving.modelserver.lifecycle.versions import ServedVersion
-from serving.modelserver.rest_limits import Held, Ledger, memory_bytes
 from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE
 from serving.wire import examples, tensors
 from serving.wire.protos import (
@@ -89,7 +90,9 @@ class Messages:
         most_filled_bytes: int = 0,
     ) -> None:
         """Args: most_filled_bytes: of inputs whose values were left out, all calls together; 0: from the memory."""
-        self._fills = Ledger(most_filled_bytes or memory_bytes() // _SHARE_FOR_FILLS, "Tensors that were filled in")
+        self._fills = Ledger(
+            most_filled_bytes or memory.allowed_bytes() // _SHARE_FOR_FILLS, "Tensors that were filled in"
+        )
         self._manager, self._metrics = manager, manager.metrics
         self._tensor_content, self._check_methods = tensor_content, check_method_names
 

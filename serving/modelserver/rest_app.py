@@ -25,7 +25,8 @@ from serving.errors import (
     SlowBody,
 )
 from serving.modelserver import rest_body
-from serving.modelserver.rest_limits import Held, Ledger, RestLimits
+from serving.modelserver.ledger import Held, Ledger
+from serving.modelserver.rest_limits import RestLimits
 from serving.wire import rest_json
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 from serving.errors import BadInput, BodyTooLarge, Cancelled, SlowBody
-from serving.modelserver.rest_limits import Held, RestLimits
+from serving.modelserver.ledger import Held
+from serving.modelserver.rest_limits import RestLimits
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 

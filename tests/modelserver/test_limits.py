@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from serving import memory
 from serving.errors import BadInput, BodyTooLarge, Unavailable
-from serving.modelserver import rest_limits
+from serving.modelserver.ledger import Held, Ledger
 from serving.modelserver.lifecycle.crew import Crew
 from serving.modelserver.lifecycle.settings import LifecycleOptions
 from serving.modelserver.messages import Messages
-from serving.modelserver.rest_limits import GuestBook, Held, Ledger
+from serving.modelserver.rest_limits import GuestBook
 from serving.modelserver.runtimes.protocol import Signature, Tensors
 from serving.modelserver.server import ModelServer
 from serving.modelserver.server_config import ServerConfig
@@ -177,11 +178,11 @@ def test_an_answer_that_nobody_takes_is_not_kept(tmp_path: Path) -> None:
 
 
 def test_a_container_limits_the_memory(tmp_path: Path) -> None:
-    assert rest_limits.memory_bytes(tmp_path) > 2**20
+    assert memory.allowed_bytes(tmp_path) > 2**20
     (tmp_path / "memory.max").write_text("max\n")
-    assert rest_limits.memory_bytes(tmp_path) > 2**20
+    assert memory.allowed_bytes(tmp_path) > 2**20
     (tmp_path / "memory.max").write_text("1048576\n")
-    assert rest_limits.memory_bytes(tmp_path) == 2**20
+    assert memory.allowed_bytes(tmp_path) == 2**20
 
 
 def test_a_ledger_gets_back_what_it_gave() -> None:

@@ -1,0 +1,75 @@
+"""Bytes that strangers make the server keep, counted over all callers: bodies on their way, tensors filled in."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from serving import memory
+from serving.errors import BodyTooLarge, Unavailable
+
+_SHARE_OF_MEMORY = 4
+
+
+class Ledger:
+    """The bytes of bodies, or of something else, that are held over all connections. Thread-safe."""
+
+    def __init__(self, most: int = 0, of: str = "Bodies") -> None:
+        self.most = most or memory.allowed_bytes() // _SHARE_OF_MEMORY
+        self.held = 0
+        self._of = of
+        self._lock = threading.Lock()
+
+    def take(self, count: int, own: int) -> None:
+        """Hold more bytes.
+
+        Args:
+            count: how many more.
+            own: what the same request holds already.
+
+        Raises:
+            BodyTooLarge: the request alone is more than all may hold.
+            Unavailable: there is no room beside the others.
+        """
+        if own + count > self.most:
+            raise BodyTooLarge(
+                f"The request's body is larger than the {self.most} bytes that all bodies together may take here; "
+                "start the server with a larger --rest_api_most_buffered_bytes, or send less at a time"
+            )
+        with self._lock:
+            if self.held + count > self.most:
+                raise Unavailable(
+                    f"{self._of} of {self.held} bytes are held already and at most {self.most} may be; try again later",
+                    retry_after_s=1,
+                )
+            self.held += count
+
+    def give_back(self, count: int) -> None:
+        """Hold so many less."""
+        with self._lock:
+            self.held -= count
+
+
+class Held:
+    """What one request holds of a ledger; given back at `release`, or at the end of the block."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self.count = ledger, 0
+
+    def take(self, count: int) -> None:
+        """See Ledger.take."""
+        self._ledger.take(count, self.count)
+        self.count += count
+
+    def release(self) -> None:
+        """Give everything back; once is enough."""
+        if self.count:
+            self._ledger.give_back(self.count)
+            self.count = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
