@@ -1,21 +1,26 @@
 """The threads that gRPC calls are answered on: started as they are needed, kept, and never missed silently.
 
-grpc hands every call to an executor. Where the system has no thread left (a container's limit of
+grpc_door.py starts work here and hears at once where no thread is left. Python's grpc wants an executor
+instead, and must not get an exception from it: where the system has no thread left (a container's limit of
 processes, no memory for a stack), a ThreadPoolExecutor raises into grpc's only serving thread, which
-ends: every later call hangs. Here such a call goes to one of a few threads that exist from the start
-and is refused there; `are_short()` tells grpc_server.py that it runs on one of those.
+ends: every later call hangs. `CallExecutor` sends such a call to one of a few threads that exist from the start
+and refuse it there; `are_short()` tells that this is one of those.
 """
 
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
 from serving.errors import Overloaded
 
 T = TypeVar("T")
-_Work = Callable[[], None]
+Tell = Callable[[], None]
+"""What is left to do when a thread counts as free again: whoever hears that may send the next call at once."""
+Work = Callable[[], Tell | None]
+"""Must not raise."""
 _REFUSERS = 4
 _here = threading.local()
 
@@ -25,8 +30,51 @@ def are_short() -> bool:
     return bool(getattr(_here, "refuses", False))
 
 
-class CallThreads(Executor):
-    """At most so many threads; a call finds an idle one, or a new one, or is refused."""
+class CallThreads:
+    """At most so many threads; work finds an idle one, or a new one, or is refused."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._calls: SimpleQueue[Work | None] = SimpleQueue()
+        self._idle = self._started = 0
+
+    def start(self, work: Work) -> None:
+        """Have it done, soon.
+
+        Raises:
+            Overloaded: every thread is busy and there may be, or can be, no other.
+        """
+        with self._lock:
+            if not self._idle:
+                if self._started >= self._most:
+                    raise Overloaded(f"{self._started} calls are under way already; try again later")
+                if not _start(self._answer, f"grpc-{self._started}"):
+                    raise Overloaded("No thread can be started for this call; try again later")
+                self._started += 1
+                self._idle += 1
+            self._idle -= 1
+        self._calls.put(work)
+
+    def _answer(self) -> None:
+        while (work := self._calls.get()) is not None:
+            tell = work()
+            with self._lock:
+                self._idle += 1
+            if tell is not None:
+                tell()
+            del work, tell  # the next call may be long in coming, and the last one's tensors large
+
+    def shutdown(self) -> None:
+        """Let every thread end when its work does; nobody waits for them, and nothing more may be started."""
+        with self._lock:
+            self._most = 0
+            for _ in range(self._started):
+                self._calls.put(None)
+
+
+class CallExecutor(Executor):
+    """The same for Python's grpc: a call finds a thread, or is refused on one of a few others."""
 
     def __init__(self, most: int) -> None:
         """Start the few that refuse.
@@ -34,11 +82,8 @@ class CallThreads(Executor):
         Raises:
             Overloaded: the system has no thread even for those.
         """
-        self._most = most
-        self._lock = threading.Lock()
-        self._calls: SimpleQueue[_Work | None] = SimpleQueue()
-        self._refusals: SimpleQueue[_Work | None] = SimpleQueue()
-        self._idle = self._started = 0
+        self._threads = CallThreads(most)
+        self._refusals: SimpleQueue[Work | None] = SimpleQueue()
         self._closed = False
         for _ in range(_REFUSERS):
             if not _start(self._refuse, "grpc-refuse"):
@@ -49,61 +94,35 @@ class CallThreads(Executor):
         """See Executor.submit; raises RuntimeError only after shutdown."""
         future: Future[T] = Future()
 
-        def run() -> None:
+        def run() -> Tell | None:
             if not future.set_running_or_notify_cancel():
-                self._is_free()
-                return
+                return None
             try:
-                outcome = work(*arguments, **named)
+                return partial(future.set_result, work(*arguments, **named))
             except BaseException as error:  # whoever waits for the future hears of it
-                self._is_free()
-                future.set_exception(error)
-            else:
-                self._is_free()
-                future.set_result(outcome)
+                return partial(future.set_exception, error)
 
-        with self._lock:
-            if self._closed:
-                raise RuntimeError("cannot take calls after the end")
-            if self._has_room():
-                self._idle -= 1
-                self._calls.put(run)
-            else:
-                self._refusals.put(run)
+        if self._closed:
+            raise RuntimeError("cannot take calls after the end")
+        try:
+            self._threads.start(run)
+        except Overloaded:
+            self._refusals.put(run)
         return future
-
-    def _has_room(self) -> bool:
-        """Whether a thread is idle, if need be a new one. Called under the lock."""
-        if not self._idle and self._started < self._most and _start(self._answer, f"grpc-{self._started}"):
-            self._started += 1
-            self._idle += 1
-        return self._idle > 0
-
-    def _is_free(self) -> None:
-        """Told before the outcome is, since grpc lets the next call in when it hears of that."""
-        if not are_short():
-            with self._lock:
-                self._idle += 1
-
-    def _answer(self) -> None:
-        while (work := self._calls.get()) is not None:
-            work()
-            del work  # the next call may be long in coming, and the last one's tensors large
 
     def _refuse(self) -> None:
         _here.refuses = True
         while (work := self._refusals.get()) is not None:
-            work()
-            del work
+            if (tell := work()) is not None:
+                tell()
+            del work, tell
 
     def shutdown(self, wait: bool = False, *, cancel_futures: bool = False) -> None:
         """Let every thread end when its work does; nobody waits for them."""
-        with self._lock:
-            self._closed = True
-            for _ in range(self._started):
-                self._calls.put(None)
-            for _ in range(_REFUSERS):
-                self._refusals.put(None)
+        self._closed = True
+        self._threads.shutdown()
+        for _ in range(_REFUSERS):
+            self._refusals.put(None)
 
 
 def _start(target: Callable[[], None], name: str) -> bool:

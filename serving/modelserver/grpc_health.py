@@ -5,16 +5,20 @@ answer. Nothing serves any more once the server drains.
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
-import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from google.protobuf.message import Message
+from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from serving.errors import NotFound
+from serving.modelserver.grpc_methods import Conversation, Send, Services, Unary, Watch
 from serving.modelserver.lifecycle.manager import ModelManager
 from serving.wire.protos import POOL
 
+_Status = health_pb2.HealthCheckResponse
 HEALTH_SERVICE = "grpc.health.v1.Health"
 _SERVER_NAMES = (
     "",
@@ -27,18 +31,34 @@ _SERVER_NAMES = (
 )
 _LOOK_S = 0.25
 
-Send = Callable[[object], None]
-"""Sends a message to one that watches; None ends the stream."""
 
-
-class Health(health.HealthServicer):  # type: ignore[misc]  # published without types
+class Health:
     """Check looks at this moment; those who Watch are told within a quarter of a second, and hold no thread."""
 
     def __init__(self, manager: ModelManager) -> None:
-        super().__init__()
         self._manager = manager
+        self._lock = threading.Lock()
+        self._told: dict[str, int] = {}
+        """What was last said of each name that is, or was, known here."""
+        self._watching: dict[str, set[Send]] = {}
         self._draining = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def services(self) -> Services:
+        """The service; those who watch are told of changes once it has `begun`."""
+        request = health_pb2.HealthCheckRequest
+        return {
+            HEALTH_SERVICE: {
+                "Check": Unary(request, self.check, at_once=True),
+                "Watch": Watch(request, self.watch),
+            }
+        }
+
+    def begin(self) -> None:
+        """Begin to look."""
+        self._look()
+        self._thread = threading.Thread(target=self._keep_looking, name="grpc-health", daemon=True)
+        self._thread.start()
 
     def status(self, service: str) -> int | None:
         """Of one name; None if there is no such model."""
@@ -50,59 +70,51 @@ class Health(health.HealthServicer):  # type: ignore[misc]  # published without 
         else:
             return None
         serves = serves and not self._draining.is_set()
-        found = health_pb2.HealthCheckResponse.SERVING if serves else health_pb2.HealthCheckResponse.NOT_SERVING
-        return int(found)
+        return int(_Status.SERVING if serves else _Status.NOT_SERVING)
 
-    def Check(self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext) -> object:
-        """The state of one name."""
+    def check(self, request: Any, _deadline: float | None) -> Message:
+        """The state of one name.
+
+        Raises:
+            NotFound: there is no such model.
+        """
         found = self.status(request.service)
         if found is None:
-            context.abort(grpc.StatusCode.NOT_FOUND, f"There is no model or service called {request.service[:256]!r}")
-        return health_pb2.HealthCheckResponse(status=found)
+            raise NotFound(f"There is no model or service called {request.service[:256]!r}")
+        answer: Message = _Status(status=found)
+        return answer
 
-    def Watch(  # the name is the protocol's
-        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext, send_response_callback: Send
-    ) -> None:
-        """Send the state of one name now and whenever it changes."""
-        service, send = request.service, send_response_callback
+    def watch(self, request: Any, send: Send) -> Callable[[], None]:
+        """Send the state of one name now and whenever it changes; returns what forgets the caller."""
+        service = request.service
         with self._lock:
-            told = self._server_status.get(service, health_pb2.HealthCheckResponse.SERVICE_UNKNOWN)
-            send(health_pb2.HealthCheckResponse(status=told))
-            self._send_response_callbacks.setdefault(service, set()).add(send)
-        forget = partial(self._forget, service, send)
-        if not context.add_callback(forget):  # it has left already
-            forget()
+            send(_Status(status=self._told.get(service, _Status.SERVICE_UNKNOWN)))
+            self._watching.setdefault(service, set()).add(send)
+        return partial(self._forget, service, send)
 
     def _forget(self, service: str, send: Send) -> None:
         """One that watched has left; its name goes with the last that watched it, for strangers may make up any."""
         with self._lock:
-            watching = self._send_response_callbacks[service]
+            watching = self._watching.get(service, set())
             watching.discard(send)
             if not watching:
-                del self._send_response_callbacks[service]
-        send(None)
+                self._watching.pop(service, None)
 
     @property
     def watched(self) -> set[str]:
         """Names that somebody watches now, known here or not."""
         with self._lock:
-            return set(self._send_response_callbacks)
-
-    def register(self, server: grpc.Server) -> None:
-        """Add the service to a server, and begin to look."""
-        self._look()
-        health_pb2_grpc.add_HealthServicer_to_server(self, server)
-        self._thread = threading.Thread(target=self._keep_looking, name="grpc-health", daemon=True)
-        self._thread.start()
+            return set(self._watching)
 
     def drain(self) -> None:
         """From now on nothing serves; those who watch are told so and let go."""
         self._draining.set()
         if self._thread is not None:
             self._thread.join()
-        self.enter_graceful_shutdown()
+        self._look()
         with self._lock:
-            streams = [send for watching in self._send_response_callbacks.values() for send in watching]
+            streams = [send for watching in self._watching.values() for send in watching]
+            self._watching.clear()
         for send in streams:
             send(None)
 
@@ -112,16 +124,25 @@ class Health(health.HealthServicer):  # type: ignore[misc]  # published without 
 
     def _look(self) -> None:
         """Tell those who watch what has changed; models that have left the config are unknown again."""
-        for service in {*_SERVER_NAMES, *self._manager.names(), *self._server_status}:
+        for service in {*_SERVER_NAMES, *self._manager.names(), *self._told}:
             found = self.status(service)
-            told = health_pb2.HealthCheckResponse.SERVICE_UNKNOWN if found is None else found
-            if self._server_status.get(service) != told:
-                self.set(service, told)
+            now = _Status.SERVICE_UNKNOWN if found is None else found
+            with self._lock:
+                if self._told.get(service) == now:
+                    continue
+                self._told[service] = now
+                for send in self._watching.get(service, ()):
+                    send(_Status(status=now))
 
 
-def add_reflection(server: grpc.Server, services: Iterable[str]) -> None:
-    """Let callers list the services and read their messages, out of our own pool of descriptors."""
-    names = [*services, reflection.SERVICE_NAME]
+def reflection_of(names: Sequence[str]) -> Services:
+    """Lets callers list the services and read their messages, out of our own pool of descriptors."""
     for file in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
         POOL.AddSerializedFile(file.serialized_pb)
-    reflection.enable_server_reflection(names, server, pool=POOL)
+    servicer = reflection.ReflectionServicer([*names, reflection.SERVICE_NAME], pool=POOL)
+
+    def answers(question: Any) -> Any:
+        return servicer.ServerReflectionInfo(iter((question,)), None)
+
+    method = Conversation(reflection_pb2.ServerReflectionRequest, answers)
+    return {reflection.SERVICE_NAME: {"ServerReflectionInfo": method}}

@@ -1,6 +1,6 @@
 """TensorFlow Serving's messages to calls and back: what the gRPC methods answer.
 
-grpc_server.py brings parsed requests and takes responses away; `calls/` does the work on arrays. The
+grpc_calls.py brings parsed requests and takes responses away; `calls/` does the work on arrays. The
 REST door has its own way in (rest_calls.py), Open Inference Protocol too (oip_messages.py).
 """
 
@@ -15,7 +15,7 @@ from serving import memory
 from serving.errors import BadInput
 from serving.modelserver.calls import classify, metadata, multi, predict, regress, reload, status
 from serving.modelserver.calls.call import Call
-from serving.modelserver.grpc_server import Services, Unary
+from serving.modelserver.grpc_methods import Services, Unary
 from serving.modelserver.ledger import Held, Ledger
 from serving.modelserver.lifecycle.manager import ModelManager
 from serving.modelserver.lifecycle.versions import ServedVersion
@@ -97,7 +97,7 @@ class Messages:
         self._tensor_content, self._check_methods = tensor_content, check_method_names
 
     def services(self) -> Services:
-        """Both services, for grpc_server.py."""
+        """Both services, for grpc_methods.py."""
         return {
             "tensorflow.serving.PredictionService": {
                 "Predict": Unary(PredictRequest, self.predict),

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import orjson
 
 from serving.errors import BadInput, NotFound
-from serving.modelserver.grpc_server import Services, Unary
+from serving.modelserver.grpc_methods import Services, Unary
 from serving.modelserver.lifecycle.manager import ModelManager
 from serving.modelserver.oip_calls import EXTENSIONS, SERVER_NAME, OipCalls, server_version
 from serving.modelserver.rest_app import Reply, Request
@@ -44,7 +44,7 @@ class OipMessages:
         self._calls = OipCalls(manager)
 
     def services(self) -> Services:
-        """The service, for grpc_server.py."""
+        """The service, for grpc_methods.py."""
         return {
             "inference.GRPCInferenceService": {
                 "ServerLive": Unary(ServerLiveRequest, lambda _request, _deadline: ServerLiveResponse(live=True)),

@@ -1,20 +1,17 @@
 """ModelServer: loads the models, opens gRPC, then REST, and takes it all down in order.
 
 `__main__.py` makes one from the command line, python -m serving and the tests make one in their own
-process. Below are the doors (grpc_server.py, rest_server.py) and the manager of models (`lifecycle/`).
+process. Below are the doors (grpc_door.py, or grpc_library_door.py for TLS; rest_server.py) and the manager of
+models (`lifecycle/`).
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-
-import grpc
 
 from serving import memory
 from serving.errors import Overloaded, ServingError, Unavailable
@@ -23,8 +20,9 @@ from serving.modelserver import config_file
 from serving.modelserver.calls import reload
 from serving.modelserver.calls.replay import REPLAYS
 from serving.modelserver.config_poll import ConfigPoll
-from serving.modelserver.grpc_health import HEALTH_SERVICE, Health, add_reflection
-from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
+from serving.modelserver.grpc_door import GrpcDoor, GrpcOptions, takes
+from serving.modelserver.grpc_health import Health, reflection_of
+from serving.modelserver.grpc_library_door import GrpcLibraryDoor
 from serving.modelserver.lifecycle.loading import Load
 from serving.modelserver.lifecycle.manager import ModelManager, NotAvailable
 from serving.modelserver.lifecycle.settings import ModelSettings
@@ -66,7 +64,7 @@ class ModelServer:
         self.manager = ModelManager(load or self._loader.load, options)
         self._poll: ConfigPoll | None = None
         self._health = Health(self.manager) if config.health_service else None
-        self._grpc: GrpcServer | None = None
+        self._grpc: GrpcDoor | GrpcLibraryDoor | None = None
         self._rest: RestServer | None = None
         self._stopped = threading.Event()
         self._opening = threading.Lock()
@@ -153,7 +151,7 @@ class ModelServer:
             self._rest = self._open_rest()
             log.info("Exporting HTTP/REST API at:localhost:%d ...", self._rest.port)
 
-    def _open_grpc(self) -> GrpcServer:
+    def _open_grpc(self) -> GrpcDoor | GrpcLibraryDoor:
         config = self.config
         messages = Messages(
             self.manager,
@@ -161,22 +159,22 @@ class ModelServer:
             check_method_names=config.check_method_names,
         )
         services = {**messages.services(), **OipMessages(self.manager).services()}
-        extend: list[Callable[[grpc.Server], None]] = []
-        names = list(services)
         if self._health is not None:
-            extend.append(self._health.register)
-            names.append(HEALTH_SERVICE)
-        extend.append(partial(add_reflection, services=names))
+            services |= self._health.services()
+            self._health.begin()
+        services |= reflection_of(list(services))
         options = GrpcOptions(
             address=config.bind_address,
             port=config.grpc_port,
             socket_path=config.grpc_socket_path,
             arguments=config.grpc_arguments,
             most_calls=config.most_calls,
-            tls=config.tls,
-            alts=config.alts,
+            silence_s=config.body_timeout_s,
+            whole_s=config.body_total_s,
         )
-        return GrpcServer(options, services, extend)
+        if config.tls or config.alts or not takes(config.grpc_arguments):
+            return GrpcLibraryDoor(options, services, config.tls, alts=config.alts)
+        return GrpcDoor(options, services)
 
     def _open_rest(self) -> RestServer:
         config = self.config
@@ -254,6 +252,6 @@ class ModelServer:
         self.stop()
 
 
-def _close(door: RestServer | GrpcServer, grace_s: float, delay_s: float) -> None:
+def _close(door: RestServer | GrpcDoor | GrpcLibraryDoor, grace_s: float, delay_s: float) -> None:
     time.sleep(delay_s)
     door.stop(grace_s)

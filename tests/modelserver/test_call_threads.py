@@ -5,25 +5,25 @@ from collections.abc import Iterator
 
 import pytest
 
-from serving.modelserver.call_threads import CallThreads, are_short
+from serving.modelserver.call_threads import CallExecutor, are_short
 
 
 @pytest.fixture
-def threads() -> Iterator[CallThreads]:
+def threads() -> Iterator[CallExecutor]:
     """Two threads that answer."""
-    made = CallThreads(2)
+    made = CallExecutor(2)
     yield made
     made.shutdown()
 
 
-def test_a_call_that_is_called_off_gives_its_thread_back(threads: CallThreads) -> None:
+def test_a_call_that_is_called_off_gives_its_thread_back(threads: CallExecutor) -> None:
     called_off = sum(threads.submit(are_short).cancel() for _ in range(2000))
 
     assert called_off > 0
     assert any(not threads.submit(are_short).result(10) for _ in range(1000)), "both threads are taken for ever"
 
 
-def test_a_call_beyond_all_threads_is_refused_and_the_next_one_is_not(threads: CallThreads) -> None:
+def test_a_call_beyond_all_threads_is_refused_and_the_next_one_is_not(threads: CallExecutor) -> None:
     hold, begun = threading.Event(), threading.Barrier(3)
 
     def work() -> bool:
@@ -39,7 +39,7 @@ def test_a_call_beyond_all_threads_is_refused_and_the_next_one_is_not(threads: C
     assert not threads.submit(are_short).result(10)
 
 
-def test_what_a_call_raises_reaches_whoever_waits_for_it(threads: CallThreads) -> None:
+def test_what_a_call_raises_reaches_whoever_waits_for_it(threads: CallExecutor) -> None:
     def fail() -> None:
         raise KeyError("no such thing")
 

@@ -9,8 +9,8 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
+from serving.modelserver.grpc_door import GrpcDoor, GrpcOptions
 from serving.modelserver.grpc_health import Health
-from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
 from serving.modelserver.lifecycle.manager import ModelManager
 from serving.modelserver.lifecycle.settings import LifecycleOptions
 from serving.modelserver.server import ModelServer
@@ -63,7 +63,8 @@ def test_health_follows_the_model_and_the_end_of_the_server(tmp_path: Path) -> N
 def test_names_that_nobody_watches_any_more_are_forgotten() -> None:
     manager = ModelManager(load)
     health = Health(manager)
-    server = GrpcServer(GrpcOptions(address="127.0.0.1", port=0), {}, [health.register])
+    server = GrpcDoor(GrpcOptions(address="127.0.0.1", port=0), health.services())
+    health.begin()
     with Grpc(f"127.0.0.1:{server.port}") as channel:
         stub = health_pb2_grpc.HealthStub(channel.channel)
         watches = [stub.Watch(health_pb2.HealthCheckRequest(service=f"made up {number % 3}")) for number in range(9)]

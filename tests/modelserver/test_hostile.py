@@ -4,18 +4,13 @@ import contextlib
 import random
 import resource
 import socket
-import struct
-import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
-import grpc as grpc_library
 import pytest
 
-from serving.modelserver.grpc_server import GrpcOptions, GrpcServer
 from serving.modelserver.server import ModelServer
-from tests.modelserver.asking import Grpc, Rest, grpc_to, predict_request, rest_to
+from tests.modelserver.asking import Rest, grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import ASLEEP
 from tests.waiting import until
 
@@ -75,21 +70,6 @@ def test_thousands_of_idle_connections_harm_nobody(stand_in_server: ModelServer)
     count = min(2000, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 6)
     with connections(stand_in_server.rest_port, count), connections(stand_in_server.grpc_port, count // 2):
         others_are_served(stand_in_server)
-
-
-def test_more_grpc_connections_than_files_allow_are_hung_up_on(stand_in_server: ModelServer) -> None:
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, limit[1]))
-    try:
-        few = GrpcServer(GrpcOptions(address="127.0.0.1", port=0), {})
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-    with connections(few.port, 1024 * 3 // 8) as allowed, connections(few.port, 20) as beyond:
-        for connection in beyond:
-            assert answer_of(connection) == b""
-        assert allowed[0].recv(9)
-    few.stop(0)
-    others_are_served(stand_in_server)
 
 
 @pytest.mark.parametrize(
@@ -209,83 +189,3 @@ def test_random_bytes_are_never_a_server_error_over_rest(stand_in_rest: Rest) ->
             body[dice.randrange(len(body))] = dice.randrange(256)
         verb = dice.choice(("predict", "classify", "regress"))
         assert stand_in_rest.post(f"/v1/models/doubler:{verb}", bytes(body)).status in (200, 400, 501)
-
-
-def test_random_bytes_are_an_invalid_argument_over_grpc(stand_in_grpc: Grpc) -> None:
-    dice = random.Random(7)
-    seed = predict_request("doubler", {"x": [1.0, 2.0]}).SerializeToString()
-    call: Any = stand_in_grpc.channel.unary_unary(PREDICT)
-    codes = set()
-    for _ in range(300):
-        body = bytearray(seed)
-        for _ in range(dice.randint(1, 6)):
-            body[dice.randrange(len(body))] = dice.randrange(256)
-        try:
-            call(bytes(body), timeout=10)
-        except grpc_library.RpcError as error:
-            codes.add(error.code().name)
-    assert codes <= {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
-
-
-def test_callers_that_open_grpc_calls_and_send_nothing_hold_up_nobody(stand_in_server: ModelServer) -> None:
-    never = threading.Event()
-
-    def nothing() -> Iterator[bytes]:
-        never.wait(30)
-        yield from ()
-
-    channels = [grpc_to(stand_in_server) for _ in range(4)]
-    stalled = []
-    for channel in channels:
-        call: Any = channel.channel.stream_unary(PREDICT)
-        stalled += [call.future(nothing()) for _ in range(50)]
-    others_are_served(stand_in_server)
-    for future in stalled:
-        future.cancel()
-    never.set()
-    for channel in channels:
-        channel.channel.close()
-    others_are_served(stand_in_server)
-
-
-def http2(*frames: tuple[int, int, int, bytes]) -> bytes:
-    """The preface of HTTP/2 and frames of type, flags, stream and payload."""
-    parts = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]
-    for kind, flags, stream, payload in ((4, 0, 0, b""), *frames):
-        parts.append(struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload)
-    return b"".join(parts)
-
-
-def predict_headers() -> bytes:
-    """HPACK literals, without indexing."""
-    fields = {
-        ":method": "POST",
-        ":scheme": "http",
-        ":path": PREDICT,
-        ":authority": "x",
-        "content-type": "application/grpc",
-        "te": "trailers",
-    }
-    return b"".join(
-        b"\x00" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
-        for name, value in fields.items()
-    )
-
-
-@pytest.mark.parametrize(
-    "payload",
-    [
-        pytest.param(b"\x00\x7f\xff\xff\xff", id="two gigabytes announced"),
-        pytest.param(b"\x00\xff\xff\xff\xff", id="four gigabytes announced"),
-        pytest.param(b"\x01\x00\x00\x00\x05hello", id="compressed by nothing known"),
-        pytest.param(b"\x00\x00", id="a truncated frame"),
-    ],
-)
-def test_grpc_frames_that_mean_harm_cost_their_caller_only(stand_in_server: ModelServer, payload: bytes) -> None:
-    with connections(stand_in_server.grpc_port, 10) as hostile:
-        for connection in hostile:
-            connection.sendall(http2((1, 4, 1, predict_headers()), (0, 0, 1, payload)))
-        others_are_served(stand_in_server)
-        for connection in hostile:
-            connection.sendall(http2()[:7] * 100)
-    others_are_served(stand_in_server)

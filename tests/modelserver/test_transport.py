@@ -14,7 +14,7 @@ import pytest
 
 from serving.errors import HTTP_STATUS, Code
 from serving.modelserver.flag_effects import channel_arguments
-from serving.modelserver.grpc_server import truncated
+from serving.modelserver.grpc_methods import truncated
 from serving.modelserver.server import ModelServer, StartFailed
 from serving.modelserver.server_config import ServerConfig, Tls
 from tests.modelserver.asking import Grpc, Refusal, Rest, grpc_to, predict_request, rest_to

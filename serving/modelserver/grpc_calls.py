@@ -1,0 +1,219 @@
+"""gRPC calls as exchanges of HTTP/2: what has come of a request, on which thread it is answered, with what status.
+
+Everything here but `UnaryCall.run` is called on the thread that reads. Source of the rules: PROTOCOL-HTTP2.md
+in the grpc repository.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from google.protobuf.message import Message
+
+from serving.errors import BodyTooLarge, Code, DeadlineExceeded, Overloaded, ServingError
+from serving.modelserver import grpc_frames
+from serving.modelserver.call_threads import Tell, Work
+from serving.modelserver.grpc_methods import Conversation, Unary, Watch, answer, parsed, told
+from serving.modelserver.http2.header_blocks import Headers
+from serving.modelserver.http2.stream import Stream
+from serving.modelserver.ledger import Held
+
+_MOST_TALK_BYTES = 1 << 20
+"""Of what has come and is not answered in a conversation or for a watch."""
+_TOO_LATE = "the request was not sent whole in time"
+
+
+class Call:
+    """What all calls have in common."""
+
+    def __init__(self, stream: Stream, headers: Headers, held: Held) -> None:
+        """Args: held: the bytes of this request, in the ledger of all."""
+        self._stream, self._held = stream, held
+        self._reader = grpc_frames.MessageReader(headers.get(b"grpc-encoding", b""), self._take)
+        self._begun = self._over = False
+
+    def _take(self, count: int) -> None:
+        """See Ledger.take; what no room can be made for ends the call as gRPC says it."""
+        try:
+            self._held.take(count)
+        except BodyTooLarge as error:
+            raise Overloaded(f"Received message larger than max ({self._held.count + count} bytes and more)") from error
+
+    def data(self, part: memoryview) -> None:
+        """See Exchange."""
+        try:
+            self._reader.feed(part)
+            self._came()
+        except Exception as error:  # told to the caller
+            self.fail(error)
+
+    def _came(self) -> None:
+        """More is there."""
+
+    def end(self) -> None:
+        """See Exchange."""
+        raise NotImplementedError
+
+    def gone(self) -> None:
+        """See Exchange."""
+        self._over = True
+        self._held.release()
+
+    def late(self) -> None:
+        """See Exchange."""
+        self.fail(DeadlineExceeded(_TOO_LATE))
+
+    def fail(self, error: Exception) -> None:
+        """End with an error."""
+        if not self._over:
+            self._over = True
+            self._held.release()
+            self._stream.send(trailers=grpc_frames.failed(*told(error), begun=self._begun))
+
+    def _send(self, message: bytes) -> None:
+        head, self._begun = b"" if self._begun else grpc_frames.BEGIN, True
+        self._stream.send(head, grpc_frames.framed(message))
+
+    def _finish(self) -> None:
+        if not self._over:
+            self._over = True
+            self._held.release()
+            self._stream.send(b"" if self._begun else grpc_frames.BEGIN, trailers=grpc_frames.WELL)
+
+
+class UnaryCall(Call):
+    """One request, one answer."""
+
+    def __init__(
+        self, stream: Stream, headers: Headers, held: Held, unary: Unary, start: Callable[[Work], None]
+    ) -> None:
+        """Args: start: has a thread do the work; raises Overloaded where none is left."""
+        super().__init__(stream, headers, held)
+        self._unary, self._start = unary, start
+        self._raw = b""
+        self._deadline: float | None = None
+        try:
+            timeout = grpc_frames.timeout_s(headers.get(b"grpc-timeout"))
+            self._deadline = None if timeout is None else time.monotonic() + timeout
+        except ServingError as error:
+            self.fail(error)
+
+    def end(self) -> None:
+        """The request is complete: have it answered."""
+        try:
+            messages = list(self._reader.messages())
+            if self._reader.in_message or len(messages) != 1:
+                raise ServingError(f"A call of this method brings one whole message, not {len(messages)}")
+            self._raw = messages[0]
+            if not self._unary.at_once:
+                self._start(self.run)
+            elif (tell := self.run()) is not None:
+                tell()
+        except Exception as error:  # told to the caller
+            self.fail(error)
+
+    def run(self) -> Tell | None:
+        """Find the answer, on whatever thread this is; what is returned sends it."""
+        if self._over:
+            return None
+        raw, self._raw = self._raw, b""
+        try:
+            if self._deadline is not None and time.monotonic() >= self._deadline:
+                raise DeadlineExceeded("the deadline of the request passed before it was looked at")
+            response = answer(self._unary, raw, self._deadline)
+        except Exception as error:  # told to the caller
+            return partial(self.fail, error)
+        self._over = True
+        self._held.release()
+        return partial(self._stream.send, grpc_frames.BEGIN, grpc_frames.framed(response), grpc_frames.WELL)
+
+
+class ConversationCall(Call):
+    """Any number of requests, each answered at once."""
+
+    def __init__(self, stream: Stream, headers: Headers, held: Held, conversation: Conversation) -> None:
+        super().__init__(stream, headers, held)
+        self._conversation = conversation
+
+    def _came(self) -> None:
+        _hold(self._held)
+        for raw in self._reader.messages():
+            for message in self._conversation.method(parsed(self._conversation.request, raw)):
+                self._send(message.SerializeToString())
+        if not self._reader.in_message:
+            self._held.release()
+
+    def end(self) -> None:
+        """The caller has no further question."""
+        self._finish()
+
+    def late(self) -> None:
+        """A pause between questions is nobody's fault."""
+        if self._reader.in_message:
+            super().late()
+
+
+class WatchCall(Call):
+    """One request, and messages until either side ends it."""
+
+    def __init__(self, stream: Stream, headers: Headers, held: Held, watch: Watch) -> None:
+        super().__init__(stream, headers, held)
+        self._watch = watch
+        self._forget: Callable[[], None] | None = None
+
+    def _came(self) -> None:
+        _hold(self._held)
+
+    def end(self) -> None:
+        """The request is complete: begin."""
+        try:
+            for raw in list(self._reader.messages())[:1]:
+                self._forget = self._watch.method(parsed(self._watch.request, raw), self._tell)
+            self._held.release()
+            if self._forget is None:
+                raise ServingError("A call of this method brings one whole message")
+        except Exception as error:  # told to the caller
+            self.fail(error)
+
+    def _tell(self, message: Message | None) -> None:
+        if message is None:
+            self._finish()
+        elif not self._over:
+            self._send(message.SerializeToString())
+
+    def gone(self) -> None:
+        """The caller has left."""
+        super().gone()
+        if self._forget is not None:
+            self._forget()
+
+
+def _hold(held: Held) -> None:
+    if held.count > _MOST_TALK_BYTES:
+        raise Overloaded(f"{held.count} bytes are more than a message of this method may have")
+
+
+class Refused:
+    """A request that was answered with its head."""
+
+    def data(self, part: memoryview) -> None:
+        """Nobody reads it."""
+
+    def end(self) -> None:
+        """Nobody waits for it."""
+
+    def gone(self) -> None:
+        """Nobody minds."""
+
+    def late(self) -> None:
+        """Nobody waits for it."""
+
+
+REFUSED: Any = Refused()
+
+
+def refuse(stream: Stream, code: Code, message: str) -> Refused:
+    """Answer before the request has come."""
+    stream.send(trailers=grpc_frames.failed(code, message))
+    return REFUSED  # type: ignore[no-any-return]

@@ -1,0 +1,158 @@
+"""The gRPC door: the table of grpc_methods.py over HTTP/2 of our own, without TLS.
+
+Python's grpc passes each call over three threads that all need the interpreter; here the thread that reads
+hands it to the one that answers, which writes to the socket itself: half the CPU of a call that computes nothing
+(docs/performance.md). TLS, ALTS and channel arguments that are not known here are grpc_library_door.py's.
+"""
+
+import contextlib
+import os
+import socket
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+
+from serving.errors import Code, Unavailable
+from serving.modelserver import grpc_frames
+from serving.modelserver.call_threads import CallThreads
+from serving.modelserver.grpc_calls import REFUSED, ConversationCall, UnaryCall, WatchCall, refuse
+from serving.modelserver.grpc_methods import Conversation, Services, Unary
+from serving.modelserver.http2.header_blocks import Headers
+from serving.modelserver.http2.limits import ConnectionLimits
+from serving.modelserver.http2.listener import Listener
+from serving.modelserver.http2.stream import Exchange, Stream
+from serving.modelserver.ledger import Held, Ledger
+from serving.modelserver.rest_limits import most_connections
+
+_BACKLOG = 2048
+_AGE, _GRACE, _IDLE = (
+    "grpc.max_connection_age_ms",
+    "grpc.max_connection_age_grace_ms",
+    "grpc.max_connection_idle_ms",
+)
+"""gRPC's channel arguments that have their effect here too, in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrpcOptions:
+    """Where and how to listen."""
+
+    address: str
+    port: int | None
+    """None: no TCP port; 0: the system chooses."""
+    socket_path: Path | None = None
+    arguments: tuple[tuple[str, int | str], ...] = ()
+    """As gRPC names them; only those that `takes` knows."""
+    most_calls: int = 1024
+    silence_s: float = 30.0
+    whole_s: float = 600.0
+    """See ConnectionLimits."""
+    most_buffered_bytes: int = 0
+    """Requests of all calls together; 0: a quarter of the memory."""
+
+
+def takes(arguments: tuple[tuple[str, int | str], ...]) -> bool:
+    """Whether all of these channel arguments have their effect here."""
+    return all(name in (_AGE, _GRACE, _IDLE) and isinstance(value, int) and value > 0 for name, value in arguments)
+
+
+class GrpcDoor:
+    """The open door."""
+
+    def __init__(self, options: GrpcOptions, services: Services) -> None:
+        """Open.
+
+        Raises:
+            Unavailable: a port or socket that cannot be had.
+            Overloaded: the system has no thread for it.
+        """
+        self._options = options
+        self._methods = {
+            f"/{service}/{name}".encode(): method
+            for service, methods in services.items()
+            for name, method in methods.items()
+        }
+        self._ledger = Ledger(options.most_buffered_bytes, "gRPC requests")
+        self._threads = CallThreads(options.most_calls)
+        sockets = []
+        if options.port is not None:
+            sockets.append(_tcp(options.address, options.port))
+        self.port: int | None = sockets[0].getsockname()[1] if sockets else None
+        if options.socket_path is not None:
+            sockets.append(_unix(options.socket_path))
+        self._listener = Listener(sockets, _limits(options), self._begin, most_connections())
+
+    def _begin(self, stream: Stream, headers: Headers) -> Exchange:
+        """Make a call of a request."""
+        if not headers.get(b"content-type", b"").startswith(b"application/grpc") or headers[b":method"] != b"POST":
+            stream.send(trailers=grpc_frames.WRONG_KIND)
+            return REFUSED  # type: ignore[no-any-return]
+        method = self._methods.get(headers[b":path"])
+        held = Held(self._ledger)
+        if method is None:
+            return refuse(stream, Code.UNIMPLEMENTED, "Method not found!")
+        if isinstance(method, Unary):
+            return UnaryCall(stream, headers, held, method, self._threads.start)
+        if isinstance(method, Conversation):
+            return ConversationCall(stream, headers, held, method)
+        return WatchCall(stream, headers, held, method)
+
+    def stop(self, grace_s: float) -> None:
+        """Take no new calls, let those under way end for so long, then cut them off."""
+        self._listener.stop(grace_s)
+        self._threads.shutdown()
+        if self._options.socket_path is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self._options.socket_path)
+
+
+def _limits(options: GrpcOptions) -> ConnectionLimits:
+    seconds = {name: int(value) / 1000 for name, value in options.arguments}
+    return ConnectionLimits(
+        silence_s=options.silence_s,
+        whole_s=options.whole_s,
+        age_s=seconds.get(_AGE, inf),
+        grace_s=seconds.get(_GRACE, inf),
+        idle_s=seconds.get(_IDLE, inf),
+    )
+
+
+def _tcp(address: str, port: int) -> socket.socket:
+    """A listening port.
+
+    Raises:
+        Unavailable: it cannot be had.
+    """
+    where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    try:
+        family, _, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except (OSError, OverflowError) as error:
+        raise Unavailable(f"cannot listen for gRPC at {where}: {error}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(place)
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise Unavailable(f"cannot listen for gRPC at {where}: {error}") from error
+    return listening
+
+
+def _unix(path: Path) -> socket.socket:
+    """A listening UNIX socket; one left by a server that was killed is replaced.
+
+    Raises:
+        Unavailable: it cannot be had.
+    """
+    with contextlib.suppress(OSError):
+        if path.is_socket():
+            os.unlink(path)
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(str(path))
+        listening.listen(_BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise Unavailable(f"cannot listen for gRPC at unix:{path}: {error}") from error
+    return listening

@@ -1,0 +1,139 @@
+"""gRPC's part of an HTTP/2 exchange: messages in the body, times in headers, the status in trailers.
+
+Source: gRPC over HTTP/2 (PROTOCOL-HTTP2.md in the grpc repository).
+"""
+
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from urllib.parse import quote
+
+from serving.errors import BadInput, Code, ServingError, Unimplemented
+from serving.modelserver.http2.header_blocks import block
+
+PREFIX = struct.Struct(">BI")
+"""Whether the message is compressed, and its length."""
+
+BEGIN = block({b":status": b"200", b"content-type": b"application/grpc"})
+"""Headers that begin an answer."""
+WELL = block({b"grpc-status": b"0"})
+"""Trailers that end it."""
+WRONG_KIND = block({b":status": b"415"})
+"""To a caller who does not speak gRPC at all."""
+
+_UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_UNPACKED_BYTES = 1 << 20
+"""Compressed messages are unpacked in steps of this size, so that one that unpacks without end is stopped."""
+_WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
+ENCODINGS = b"identity,deflate,gzip"
+
+
+def failed(code: Code, message: str, *, begun: bool = False) -> bytes:
+    """The header block that ends an answer with an error; the only one, unless the answer has begun."""
+    headers = {
+        b"grpc-status": b"%d" % code,
+        b"grpc-message": quote(message, safe=" !\"#$&'()*+,-./:;<=>?@[\\]^_`{|}~").encode(),
+    }
+    if begun:
+        return block(headers)
+    head = {b":status": b"200", b"content-type": b"application/grpc"}
+    if code is Code.UNIMPLEMENTED:
+        head[b"grpc-accept-encoding"] = ENCODINGS
+    return block(head | headers)
+
+
+def framed(message: bytes) -> bytes:
+    """A message as it stands in a body."""
+    return PREFIX.pack(0, len(message)) + message
+
+
+def timeout_s(header: bytes | None) -> float | None:
+    """The seconds that grpc-timeout gives; None without.
+
+    Raises:
+        BadInput: it is no time.
+    """
+    if header is None:
+        return None
+    found = _TIMEOUT.fullmatch(header)
+    if found is None:
+        raise BadInput(f"grpc-timeout is one to eight digits and one of H, M, S, m, u, n; was {header[:32]!r}")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+class MessageReader:
+    """The messages of a body, out of whatever pieces it comes in."""
+
+    def __init__(self, encoding: bytes, take: Callable[[int], None]) -> None:
+        """Begin.
+
+        Args:
+            encoding: the header grpc-encoding.
+            take: is told of every byte before it is kept; may refuse by a ServingError.
+        """
+        self._encoding, self._take = encoding, take
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def feed(self, part: memoryview) -> None:
+        """Keep some more.
+
+        Raises:
+            ServingError: `take` refuses.
+        """
+        self._take(len(part))
+        self._parts.append(bytes(part))
+        self._size += len(part)
+
+    @property
+    def in_message(self) -> bool:
+        """Whether some of a message has come."""
+        return bool(self._size)
+
+    def messages(self) -> Iterator[bytes]:
+        """Those that are complete; each is given out once.
+
+        Raises:
+            ServingError: what has come is no message, or cannot be unpacked.
+        """
+        whole = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+        place = 0
+        while len(whole) - place >= PREFIX.size:
+            packed, size = PREFIX.unpack_from(whole, place)
+            if packed > 1:
+                raise ServingError("The first byte of a gRPC message is 0 or 1")
+            if len(whole) - place - PREFIX.size < size:
+                break
+            start, place = place + PREFIX.size, place + PREFIX.size + size
+            yield self._unpacked(whole[start:place]) if packed else whole[start:place]
+        left = whole[place:]
+        self._parts, self._size = [left] if left else [], len(left)
+
+    def _unpacked(self, message: bytes) -> bytes:
+        """As it was before it was compressed.
+
+        Raises:
+            Unimplemented: in a way that is not known here.
+            BadInput: it was not, or is damaged.
+        """
+        if self._encoding in (b"", b"identity"):
+            raise ServingError("A message says that it is compressed, and grpc-encoding does not say how")
+        if self._encoding not in _WINDOW_BITS:
+            raise Unimplemented(f"Messages may be compressed by {ENCODINGS.decode()}, not by {self._encoding[:32]!r}")
+        unpack = zlib.decompressobj(_WINDOW_BITS[self._encoding])
+        parts: list[bytes] = []
+        try:
+            while not unpack.eof:
+                part = unpack.decompress(message, _UNPACKED_BYTES)
+                if not part and not unpack.eof:
+                    break
+                self._take(len(part))
+                parts.append(part)
+                message = unpack.unconsumed_tail
+        except zlib.error as error:
+            raise ServingError(f"A compressed message cannot be unpacked: {error}") from error
+        if not unpack.eof:
+            raise ServingError("A compressed message is cut short")
+        return b"".join(parts)

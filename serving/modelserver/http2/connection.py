@@ -1,0 +1,295 @@
+"""The rules of one HTTP/2 connection: frames in, requests out, and an end to whoever breaks the rules.
+
+All of it runs on the thread that reads; answers go out by outbound.py from any thread.
+Source: RFC 9113; what is bounded here beyond it are the known floods: resets, pings, settings, continuations.
+"""
+
+import random
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+from serving.modelserver.http2 import frames
+from serving.modelserver.http2.frame_reader import MOST_DATA_FRAME, MOST_OTHER_FRAME, FrameReader
+from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed, Setting
+from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES, HeaderReader, Headers
+from serving.modelserver.http2.limits import ConnectionLimits
+from serving.modelserver.http2.outbound import Outbound
+from serving.modelserver.http2.stream import Exchange, Stream
+
+Begin = Callable[[Stream, Headers], Exchange]
+"""Makes an exchange of a request; called on the thread that reads."""
+
+_STREAM_WINDOW = 1 << 20
+_CONNECTION_WINDOW = 1 << 24
+_MOST_NOISE = 10_000
+"""Frames that bring nothing; half of that is forgiven each second."""
+_LAST_CALL_S = 0.1
+"""Requests that are sent in this time after the caller was told to go are still taken: they were on their way."""
+
+
+class Connection:
+    """One caller."""
+
+    def __init__(
+        self, peer: socket.socket, limits: ConnectionLimits, begin: Begin, want_write: Callable[[bool], None]
+    ) -> None:
+        """Say hello.
+
+        Args:
+            peer: the accepted socket, which does not block.
+            limits: of this connection.
+            begin: see Begin.
+            want_write: see Outbound.
+        """
+        self._limits, self._begin = limits, begin
+        self.out = Outbound(peer, want_write)
+        self._frames, self._headers = FrameReader(self), HeaderReader()
+        self._has_settings = False
+        self._data: Stream | None = None
+        self._data_flags = 0
+        self._window = _CONNECTION_WINDOW
+        self._last = 0
+        """The highest stream that the caller has opened."""
+        self._block: tuple[int, int, bytearray] | None = None
+        """Stream, flags and bytes of headers that are not complete."""
+        self._noise = 0
+        self._born = self.used = time.monotonic()
+        self._age_s = limits.age_s * random.uniform(0.9, 1.1)  # those who came together need not leave together
+        self._leaves_at: float | None = None
+        self._closes = False
+        """The caller knows that no further request is taken."""
+        hello = {
+            Setting.MAX_CONCURRENT_STREAMS: limits.most_streams,
+            Setting.INITIAL_WINDOW_SIZE: _STREAM_WINDOW,
+            Setting.MAX_FRAME_SIZE: MOST_DATA_FRAME,
+            Setting.MAX_HEADER_LIST_SIZE: MOST_HEADER_BYTES,
+        }
+        self.out.control(frames.settings(hello) + frames.window_update(0, _CONNECTION_WINDOW - frames.FIRST_WINDOW))
+
+    def receive(self, view: memoryview) -> None:
+        """Take what has come; its memory is good only until this returns.
+
+        Raises:
+            ConnectionFault: the connection cannot go on.
+        """
+        self.used = time.monotonic()
+        self._frames.receive(view)
+
+    def frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        """See Rules."""
+        if not self._has_settings and kind != frames.SETTINGS:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS come first")
+        if self._block is not None and kind != frames.CONTINUATION:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "headers must be continued before anything else")
+        if kind == frames.HEADERS:
+            self._head(number, flags, payload)
+        elif kind == frames.WINDOW_UPDATE:
+            self._window_update(number, payload)
+        else:
+            self._count_noise()
+            if (take := _OTHERS.get(kind)) is not None:  # all others say nothing that matters here
+                take(self, number, flags, payload)
+
+    def _count_noise(self) -> None:
+        self._noise += 1
+        if self._noise > _MOST_NOISE:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
+
+    def _head(self, number: int, flags: int, payload: bytes) -> None:
+        payload = frames.without_padding(flags, payload)
+        if flags & frames.WITH_PRIORITY:
+            payload = payload[5:]
+        if not number % 2:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"callers open streams of odd numbers, not {number}")
+        if flags & frames.END_HEADERS:
+            self._request(number, flags, payload)
+        else:
+            self._block = (number, flags, bytearray(payload))
+
+    def _continuation(self, number: int, flags: int, payload: bytes) -> None:
+        if self._block is None or self._block[0] != number:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
+        _, first_flags, block = self._block
+        block += payload
+        if len(block) > MOST_OTHER_FRAME:
+            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"headers may take {MOST_HEADER_BYTES} bytes")
+        if flags & frames.END_HEADERS:
+            self._block = None
+            self._request(number, first_flags, bytes(block))
+
+    def _request(self, number: int, flags: int, block: bytes) -> None:
+        """A request begins, or ends with trailers, which nobody reads."""
+        ended = bool(flags & frames.END_STREAM)
+        if number <= self._last:
+            self._headers.decode(block)
+            stream = self.out.streams.get(number)
+        else:
+            self._last = number
+            stream = self._begun(number, block)
+        if ended and stream is not None:
+            self._end(stream)
+
+    def _begun(self, number: int, block: bytes) -> Stream | None:
+        """A new request, unless it cannot be taken."""
+        try:
+            headers = self._headers.read(block)
+        except Malformed:
+            self._refuse(number, ErrorCode.PROTOCOL_ERROR)
+            return None
+        if self._closes or len(self.out.streams) >= self._limits.most_streams:
+            self._refuse(number, ErrorCode.REFUSED_STREAM)
+            return None
+        self.out.streams[number] = stream = Stream(number, self.out, _STREAM_WINDOW)
+        stream.exchange = self._begin(stream, headers)
+        return stream
+
+    def _refuse(self, number: int, code: ErrorCode) -> None:
+        self._count_noise()
+        self.out.control(frames.reset(number, code))
+
+    def data_begins(self, number: int, flags: int, length: int) -> None:
+        """See Rules."""
+        if self._block is not None or not 0 < number <= self._last:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"data where none can be, on stream {number}")
+        self._window -= length
+        stream = self.out.streams.get(number)
+        if stream is not None:
+            stream.receive_window -= length
+        if self._window < 0 or (stream is not None and stream.receive_window < 0):
+            raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"stream {number} sends more than was granted")
+        if not length:
+            self._count_noise()
+        if self._window < _CONNECTION_WINDOW // 2:
+            self.out.control(frames.window_update(0, _CONNECTION_WINDOW - self._window))
+            self._window = _CONNECTION_WINDOW
+        self._data, self._data_flags = stream, flags
+
+    def data(self, part: memoryview) -> None:
+        """See Rules."""
+        stream = self._data
+        if stream is not None and not stream.closed and not stream.ended and part:
+            stream.moved = self.used
+            stream.exchange.data(part)
+
+    def data_ends(self) -> None:
+        """See Rules."""
+        stream = self._data
+        if stream is None:
+            return
+        self._data = None
+        if self._data_flags & frames.END_STREAM:
+            self._end(stream)
+        elif stream.receive_window < _STREAM_WINDOW // 2 and not stream.closed:
+            self.out.control(frames.window_update(stream.number, _STREAM_WINDOW - stream.receive_window))
+            stream.receive_window = _STREAM_WINDOW
+
+    def _end(self, stream: Stream) -> None:
+        if not stream.ended:
+            stream.ended = True
+            if not stream.closed:
+                stream.exchange.end()
+
+    def _reset(self, number: int, _flags: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM has four bytes")
+        if not 0 < number <= self._last:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"stream {number} was never opened")
+        if (stream := self.out.streams.get(number)) is not None:
+            self._lose(stream)
+
+    def _lose(self, stream: Stream) -> None:
+        """Nobody waits for its answer any more."""
+        if self.out.drop(stream):
+            stream.exchange.gone()
+
+    def _window_update(self, number: int, payload: bytes) -> None:
+        if len(payload) != 4:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE has four bytes")
+        more = struct.unpack(">I", payload)[0] & frames.STREAM_MASK
+        if not more or number > self._last:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a window of stream {number} cannot grow by {more}")
+        stream = self.out.streams.get(number)
+        if stream is not None or not number:
+            self.out.grant(stream, more)
+
+    def _settings(self, number: int, flags: int, payload: bytes) -> None:
+        if number:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS belong to the connection")
+        if len(payload) % 6 or (flags & frames.ACK and payload):
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS have six bytes each")
+        if flags & frames.ACK:
+            return
+        self._has_settings = True
+        for setting, value in struct.iter_unpack(">HI", payload):
+            if setting == Setting.ENABLE_PUSH and value > 1:
+                raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
+            if setting == Setting.INITIAL_WINDOW_SIZE:
+                self.out.change_first_window(value)
+            if setting == Setting.MAX_FRAME_SIZE:
+                self.out.change_most_frame(value)
+        self.out.control(frames.frame(frames.SETTINGS, frames.ACK, 0))
+
+    def _ping(self, number: int, flags: int, payload: bytes) -> None:
+        if number:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING belongs to the connection")
+        if len(payload) != 8:
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PING has eight bytes")
+        if not flags & frames.ACK:
+            self.out.control(frames.frame(frames.PING, frames.ACK, 0, payload))
+
+    def _push(self, _number: int, _flags: int, _payload: bytes) -> None:
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "callers may not push")
+
+    def leave(self) -> None:
+        """Ask the caller to go; what is under way is answered, and what was on its way just now."""
+        if self._leaves_at is None:
+            self._leaves_at = time.monotonic()
+            self.out.control(frames.goaway(frames.STREAM_MASK, ErrorCode.NO_ERROR))
+
+    def fail(self, fault: ConnectionFault) -> None:
+        """Say why it ends, and that it does."""
+        self._closes = True
+        self.out.farewell(frames.goaway(self._last, fault.code, fault.message))
+        self.lost()
+
+    def lost(self) -> None:
+        """Nothing goes out any more: tell everybody who is still at work for this caller."""
+        for stream in list(self.out.streams.values()):
+            self._lose(stream)
+        self.out.close()
+
+    def look(self, now: float) -> bool:
+        """See what has taken too long; False if the connection is over. Called again and again."""
+        limits = self._limits
+        self._noise = max(0, self._noise - _MOST_NOISE // 2)
+        if self.out.stuck_s(now) > limits.silence_s or (not self._has_settings and now - self._born > limits.silence_s):
+            return False
+        for stream in list(self.out.streams.values()):
+            if not stream.ended and (now - stream.moved > limits.silence_s or now - stream.began > limits.whole_s):
+                stream.exchange.late()
+        for stream in self.out.untaken(now - limits.whole_s):
+            self._refuse(stream.number, ErrorCode.CANCEL)
+            self._lose(stream)
+        if now - self._born > self._age_s or (not self.out.streams and now - self.used > limits.idle_s):
+            self.leave()
+        return self._leaves_at is None or self._stays(now, self._leaves_at)
+
+    def _stays(self, now: float, leaves_at: float) -> bool:
+        """Of a connection that was told to go: whether it has not yet."""
+        if not self._closes and now - leaves_at >= _LAST_CALL_S:
+            self._closes = True
+            self.out.control(frames.goaway(self._last, ErrorCode.NO_ERROR))
+        if self._closes and not self.out.streams and not self.out.waits:
+            return False
+        return now - leaves_at <= self._limits.grace_s
+
+
+_OTHERS: dict[int, Callable[[Connection, int, int, bytes], None]] = {
+    frames.CONTINUATION: Connection._continuation,
+    frames.RST_STREAM: Connection._reset,
+    frames.SETTINGS: Connection._settings,
+    frames.PING: Connection._ping,
+    frames.PUSH_PROMISE: Connection._push,
+}

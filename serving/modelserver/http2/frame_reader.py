@@ -1,0 +1,103 @@
+"""Bytes cut into frames, whatever pieces they come in; data is passed on as it comes, all other frames whole."""
+
+from typing import Protocol
+
+from serving.modelserver.http2 import frames
+from serving.modelserver.http2.frames import ConnectionFault, ErrorCode
+from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES
+
+MOST_DATA_FRAME = 1 << 20
+"""So that a tensor comes in one piece."""
+MOST_OTHER_FRAME = 2 * MOST_HEADER_BYTES
+
+
+class Rules(Protocol):
+    """Who takes the frames; each method may raise ConnectionFault."""
+
+    def frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
+        """Any frame but DATA."""
+
+    def data_begins(self, number: int, flags: int, length: int) -> None:
+        """A frame of DATA of this length, padding included, whose bytes follow."""
+
+    def data(self, part: memoryview) -> None:
+        """Some of them; the memory is good only until this returns."""
+
+    def data_ends(self) -> None:
+        """All of them have come."""
+
+
+class FrameReader:
+    """What has come of a frame that is not complete."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._partial, self._needed = bytearray(), len(frames.PREFACE)
+        self.greeted = False
+        """Whether the caller speaks HTTP/2."""
+        self._data_left = 0
+
+    def receive(self, view: memoryview) -> None:
+        """Take what has come; its memory is good only until this returns.
+
+        Raises:
+            ConnectionFault: the connection cannot go on.
+        """
+        if self._partial:
+            self._partial += view
+            if len(self._partial) < self._needed and self.greeted:
+                return
+            view = memoryview(bytes(self._partial))
+            self._partial = bytearray()
+        place, end = 0 if self.greeted else self._greet(view), len(view)
+        while place < end and self.greeted:
+            if self._data_left:
+                size = min(self._data_left, end - place)
+                self._data(view[place : place + size])
+                place += size
+            elif taken := self._frame(view, place, end - place):
+                place += taken
+            else:
+                break
+        if place < end:
+            self._partial = bytearray(view[place:])
+
+    def _greet(self, view: memoryview) -> int:
+        if bytes(view[: len(frames.PREFACE)]) != frames.PREFACE[: len(view)]:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "this port speaks gRPC, over HTTP/2 without TLS")
+        self.greeted = len(view) >= len(frames.PREFACE)
+        return len(frames.PREFACE) if self.greeted else 0
+
+    def _frame(self, view: memoryview, place: int, left: int) -> int:
+        """One frame, or the head of one of DATA; returns how many bytes that was, 0 if it is not complete."""
+        self._needed = frames.HEAD_BYTES
+        if left < frames.HEAD_BYTES:
+            return 0
+        length, flags, number = frames.HEAD.unpack_from(view, place)
+        length, kind = length >> 8, length & 255
+        number &= frames.STREAM_MASK
+        if length > (MOST_DATA_FRAME if kind == frames.DATA else MOST_OTHER_FRAME):
+            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes is too large")
+        if kind == frames.DATA and not flags & frames.PADDED:
+            self._rules.data_begins(number, flags, length)
+            self._data_left = length
+            if not length:
+                self._rules.data_ends()
+            return frames.HEAD_BYTES
+        self._needed += length
+        if left < self._needed:
+            return 0
+        payload = bytes(view[place + frames.HEAD_BYTES : place + self._needed])
+        if kind == frames.DATA:
+            self._rules.data_begins(number, flags, length)
+            self._rules.data(memoryview(frames.without_padding(flags, payload)))
+            self._rules.data_ends()
+        else:
+            self._rules.frame(kind, flags, number, payload)
+        return self._needed
+
+    def _data(self, part: memoryview) -> None:
+        self._data_left -= len(part)
+        self._rules.data(part)
+        if not self._data_left:
+            self._rules.data_ends()

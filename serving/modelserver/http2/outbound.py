@@ -1,0 +1,233 @@
+"""What goes out on one connection: frames in order, data only as far as the caller's windows reach.
+
+Whoever has an answer writes it to the socket itself, on its own thread: to wake the thread that reads for
+that would cost more than the writing. What the system does not take at once is kept, and the reading
+thread goes on with it when there is room.
+"""
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from serving.modelserver.http2.frames import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    FIRST_WINDOW,
+    HEADERS,
+    LEAST_FRAME,
+    MOST_FRAME,
+    MOST_WINDOW,
+    ConnectionFault,
+    ErrorCode,
+    frame,
+    reset,
+)
+from serving.modelserver.http2.stream import Stream
+
+_ENOUGH_BYTES = 256 * 1024
+"""No more data is made frames of while so much waits for the socket."""
+_MOST_CONTROL_BYTES = 1024 * 1024
+"""A caller who makes us answer PINGs and SETTINGS and reads none of it is hung up on."""
+
+
+class Outbound:
+    """The sending side. Thread-safe."""
+
+    def __init__(self, connection: socket.socket, want_write: Callable[[bool], None]) -> None:
+        """Args: want_write: has the reading thread call `resume` when the socket takes bytes, or stops that."""
+        self._socket, self._want_write = connection, want_write
+        self._lock = threading.Lock()
+        self.streams: dict[int, Stream] = {}
+        """Those whose answers are not out; the reading thread puts them in."""
+        self._left = bytearray()
+        self._waiting: dict[Stream, None] = {}
+        self._window = FIRST_WINDOW
+        self.first_window = FIRST_WINDOW
+        """Of a new stream."""
+        self._most_frame = LEAST_FRAME
+        self.closed = False
+        self.moved = time.monotonic()
+        """When the socket last took something that had waited for it."""
+
+    @property
+    def waits(self) -> bool:
+        """Whether something has not gone out yet."""
+        return bool(self._left or self._waiting)
+
+    def stuck_s(self, now: float) -> float:
+        """For how long the socket has not taken what waits for it."""
+        return now - self.moved if self._left else 0.0
+
+    def untaken(self, since: float) -> list[Stream]:
+        """Streams whose answers have waited for the caller since before then."""
+        with self._lock:
+            return [stream for stream in self._waiting if stream.moved < since]
+
+    def control(self, frames: bytes) -> None:
+        """Send frames that no window holds up.
+
+        Raises:
+            ConnectionFault: too many of them wait to be read.
+        """
+        with self._lock:
+            if len(self._left) > _MOST_CONTROL_BYTES:
+                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "read what is sent to you")
+            self._write(frames)
+
+    def send(self, stream: Stream, head: bytes, data: bytes, trailers: bytes | None) -> None:
+        """See Stream.send."""
+        with self._lock:
+            if stream.closed or self.closed or stream.trailers is not None:
+                return
+            parts = [frame(HEADERS, END_HEADERS, stream.number, head)] if head else []
+            size = len(data)
+            if self._waiting or size > min(self._window, stream.window, self._most_frame):
+                self._write(b"".join(parts))
+                self._queue(stream, data, trailers)
+                return
+            if size:
+                self._window -= size
+                stream.window -= size
+                parts.append(frame(DATA, 0, stream.number, data))
+            if trailers is not None:
+                parts.append(self._end(stream, trailers))
+            self._write(b"".join(parts))
+
+    def _end(self, stream: Stream, trailers: bytes) -> bytes:
+        """The frames that end an answer; what the caller has not sent of its request is not wanted any more."""
+        stream.closed = True
+        self.streams.pop(stream.number, None)
+        end = frame(HEADERS, END_HEADERS | END_STREAM, stream.number, trailers)
+        return end if stream.ended else end + reset(stream.number, ErrorCode.NO_ERROR)
+
+    def _queue(self, stream: Stream, data: bytes, trailers: bytes | None) -> None:
+        stream.moved = time.monotonic()
+        if data:
+            stream.pending.append(memoryview(data))
+        stream.trailers = trailers
+        self._waiting[stream] = None
+        self._pump()
+
+    def _pump(self) -> None:
+        """Make frames of the data that waits, each stream in its turn."""
+        for stream in list(self._waiting):
+            while stream.pending and len(self._left) < _ENOUGH_BYTES:
+                part = stream.pending[0]
+                size = min(len(part), self._window, stream.window, self._most_frame)
+                if size <= 0:
+                    break
+                self._window -= size
+                stream.window -= size
+                self._write(frame(DATA, 0, stream.number, bytes(part[:size])))
+                if size == len(part):
+                    stream.pending.popleft()
+                else:
+                    stream.pending[0] = part[size:]
+            del self._waiting[stream]
+            if stream.pending:
+                self._waiting[stream] = None  # behind the others
+            elif stream.trailers is not None:
+                self._write(self._end(stream, stream.trailers))
+
+    def _write(self, data: bytes) -> None:
+        if self.closed or not data:
+            return
+        if not self._left:
+            sent = self._taken(data)
+            if sent == len(data):
+                return
+            self.moved = time.monotonic()
+            self._left += memoryview(data)[sent:]
+            self._want_write(True)
+        else:
+            self._left += data
+
+    def _taken(self, data: bytes | bytearray) -> int:
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:  # the thread that reads finds out too, and ends the connection
+            self.closed = True
+            return len(data)
+
+    def resume(self) -> None:
+        """The socket takes bytes again."""
+        with self._lock:
+            if self._left:
+                sent = self._taken(self._left)
+                if sent:
+                    self.moved = time.monotonic()
+                    del self._left[:sent]
+            if len(self._left) < _ENOUGH_BYTES:
+                self._pump()
+            if not self._left:
+                self._want_write(False)
+
+    def grant(self, stream: Stream | None, more: int) -> None:
+        """The caller takes so many bytes more, on one stream or (None) on the connection.
+
+        Raises:
+            ConnectionFault: more than HTTP/2 can count.
+        """
+        with self._lock:
+            if stream is None:
+                self._window += more
+            else:
+                stream.window += more
+            if (self._window if stream is None else stream.window) > MOST_WINDOW:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window is larger than 2^31 - 1")
+            self._pump()
+
+    def change_first_window(self, size: int) -> None:
+        """SETTINGS_INITIAL_WINDOW_SIZE: of new streams, and by how much those under way change.
+
+        Raises:
+            ConnectionFault: a window becomes larger than HTTP/2 can count.
+        """
+        with self._lock:
+            difference, self.first_window = size - self.first_window, size
+            windows = [size]
+            for stream in list(self.streams.values()):
+                stream.window += difference
+                windows.append(stream.window)
+            if max(windows) > MOST_WINDOW:
+                raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window is larger than 2^31 - 1")
+            self._pump()
+
+    def change_most_frame(self, size: int) -> None:
+        """SETTINGS_MAX_FRAME_SIZE.
+
+        Raises:
+            ConnectionFault: a size that HTTP/2 does not allow.
+        """
+        if not LEAST_FRAME <= size <= MOST_FRAME:
+            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"frames cannot be of {size} bytes")
+        with self._lock:
+            self._most_frame = size
+
+    def drop(self, stream: Stream) -> bool:
+        """Nobody wants more of a stream; whether its answer was not out yet."""
+        with self._lock:
+            if stream.closed:
+                return False
+            stream.closed = True
+            stream.pending.clear()
+            self.streams.pop(stream.number, None)
+            self._waiting.pop(stream, None)
+            return True
+
+    def farewell(self, frames: bytes) -> None:
+        """Send last words, if the socket takes them."""
+        with self._lock:
+            self._write(frames)
+            self.closed = True
+
+    def close(self) -> None:
+        """Nothing more goes out."""
+        with self._lock:
+            self.closed = True
+            self._left.clear()
+            self._waiting.clear()

@@ -1,0 +1,77 @@
+"""One stream: a request on its way in, its answer on its way out."""
+
+import time
+from collections import deque
+from typing import Protocol
+
+
+class Exchange(Protocol):
+    """What a server makes of one request. Called on the thread that reads, so it must not wait for anything."""
+
+    def data(self, part: memoryview) -> None:
+        """More of the body; the memory is good only until this returns."""
+
+    def end(self) -> None:
+        """The request is complete."""
+
+    def gone(self) -> None:
+        """Nobody waits for the answer any more: the caller has reset the stream, or left. Comes at most once."""
+
+    def late(self) -> None:
+        """The request has not been sent on for too long; it must be answered."""
+
+
+class Sender(Protocol):
+    """The sending side of a connection."""
+
+    first_window: int
+    """Of a new stream."""
+
+    def send(self, stream: "Stream", head: bytes, data: bytes, trailers: bytes | None) -> None:
+        """See Stream.send."""
+
+
+class Stream:
+    """Both directions of one exchange; `send` may be called from any thread."""
+
+    __slots__ = (
+        "began",
+        "closed",
+        "ended",
+        "exchange",
+        "moved",
+        "number",
+        "out",
+        "pending",
+        "receive_window",
+        "trailers",
+        "window",
+    )
+
+    def __init__(self, number: int, out: Sender, receive_window: int) -> None:
+        self.number, self.out = number, out
+        self.window = out.first_window
+        """Bytes of data that the caller still takes; may be negative."""
+        self.receive_window = receive_window
+        """Bytes of data that the caller may still send."""
+        self.exchange: Exchange
+        self.pending: deque[memoryview] = deque()
+        """Data that waits for a window."""
+        self.trailers: bytes | None = None
+        """The block that ends the answer, once all data is out."""
+        self.began = self.moved = time.monotonic()
+        """When it began, and when the caller last sent some of the request, or data began to wait for it."""
+        self.ended = False
+        """The caller has sent all."""
+        self.closed = False
+        """Nothing more goes out."""
+
+    def send(self, head: bytes = b"", data: bytes = b"", trailers: bytes | None = None) -> None:
+        """Send parts of the answer, in this order; what the caller no longer wants is dropped.
+
+        Args:
+            head: a header block that begins the answer.
+            data: bytes of the body.
+            trailers: a header block that ends it.
+        """
+        self.out.send(self, head, data, trailers)
