@@ -51,10 +51,6 @@ class Call:
     def _came(self) -> None:
         """More is there."""
 
-    def end(self) -> None:
-        """See Exchange."""
-        raise NotImplementedError
-
     def gone(self) -> None:
         """See Exchange."""
         self._over = True
