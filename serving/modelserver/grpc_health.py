@@ -1,22 +1,20 @@
-"""grpc.health.v1, told truly: a model is SERVING while it has a version that answers; and server reflection.
+"""grpc.health.v1, told truly: a model is SERVING while it has a version that answers.
 
 The empty name and the names of the services stand for the server: every model of its config must
 answer. Nothing serves any more once the server drains.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from serving.errors import NotFound
-from serving.modelserver.grpc_methods import Conversation, Send, Services, Unary, Watch
+from serving.modelserver.grpc_methods import Send, Services, Unary, Watch
 from serving.modelserver.lifecycle.manager import ModelManager
-from serving.wire.protos import POOL
 
 _Status = health_pb2.HealthCheckResponse
 HEALTH_SERVICE = "grpc.health.v1.Health"
@@ -133,16 +131,3 @@ class Health:
                 self._told[service] = now
                 for send in self._watching.get(service, ()):
                     send(_Status(status=now))
-
-
-def reflection_of(names: Sequence[str]) -> Services:
-    """Lets callers list the services and read their messages, out of our own pool of descriptors."""
-    for file in (health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
-        POOL.AddSerializedFile(file.serialized_pb)
-    servicer = reflection.ReflectionServicer([*names, reflection.SERVICE_NAME], pool=POOL)
-
-    def answers(question: Any) -> Any:
-        return servicer.ServerReflectionInfo(iter((question,)), None)
-
-    method = Conversation(reflection_pb2.ServerReflectionRequest, answers)
-    return {reflection.SERVICE_NAME: {"ServerReflectionInfo": method}}

@@ -11,7 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from serving import memory
 from serving.errors import Overloaded, ServingError, Unavailable
@@ -21,14 +21,14 @@ from serving.modelserver.calls import reload
 from serving.modelserver.calls.replay import REPLAYS
 from serving.modelserver.config_poll import ConfigPoll
 from serving.modelserver.grpc_door import GrpcDoor, GrpcOptions, takes
-from serving.modelserver.grpc_health import Health, reflection_of
-from serving.modelserver.grpc_library_door import GrpcLibraryDoor
+from serving.modelserver.grpc_health import Health
 from serving.modelserver.lifecycle.loading import Load
 from serving.modelserver.lifecycle.manager import ModelManager, NotAvailable
 from serving.modelserver.lifecycle.settings import ModelSettings
 from serving.modelserver.messages import Messages
 from serving.modelserver.oip_server import OipMessages, OipRest
 from serving.modelserver.prometheus_page import MetricsPages
+from serving.modelserver.reflection import Reflection
 from serving.modelserver.rest_app import RestApp
 from serving.modelserver.rest_calls import RestCalls
 from serving.modelserver.rest_limits import RestLimits
@@ -37,6 +37,15 @@ from serving.modelserver.runtimes.conversion_process import VersionLoader
 from serving.modelserver.server_config import ServerConfig
 
 log = logging.getLogger(__name__)
+
+
+class Door(Protocol):
+    """An open port or socket."""
+
+    port: int | None
+
+    def stop(self, grace_s: float) -> None:
+        """Take nothing new, let what is under way end for so long, then cut it off."""
 
 
 class StartFailed(ServingError):
@@ -64,7 +73,7 @@ class ModelServer:
         self.manager = ModelManager(load or self._loader.load, options)
         self._poll: ConfigPoll | None = None
         self._health = Health(self.manager) if config.health_service else None
-        self._grpc: GrpcDoor | GrpcLibraryDoor | None = None
+        self._grpc: Door | None = None
         self._rest: RestServer | None = None
         self._stopped = threading.Event()
         self._opening = threading.Lock()
@@ -151,7 +160,7 @@ class ModelServer:
             self._rest = self._open_rest()
             log.info("Exporting HTTP/REST API at:localhost:%d ...", self._rest.port)
 
-    def _open_grpc(self) -> GrpcDoor | GrpcLibraryDoor:
+    def _open_grpc(self) -> Door:
         config = self.config
         messages = Messages(
             self.manager,
@@ -162,7 +171,7 @@ class ModelServer:
         if self._health is not None:
             services |= self._health.services()
             self._health.begin()
-        services |= reflection_of(list(services))
+        services |= Reflection(list(services)).services()
         options = GrpcOptions(
             address=config.bind_address,
             port=config.grpc_port,
@@ -173,6 +182,8 @@ class ModelServer:
             whole_s=config.body_total_s,
         )
         if config.tls or config.alts or not takes(config.grpc_arguments):
+            from serving.modelserver.grpc_library_door import GrpcLibraryDoor  # and with it Python's grpc, 9 MB
+
             return GrpcLibraryDoor(options, services, config.tls, alts=config.alts)
         return GrpcDoor(options, services)
 
@@ -252,6 +263,6 @@ class ModelServer:
         self.stop()
 
 
-def _close(door: RestServer | GrpcDoor | GrpcLibraryDoor, grace_s: float, delay_s: float) -> None:
+def _close(door: Door, grace_s: float, delay_s: float) -> None:
     time.sleep(delay_s)
     door.stop(grace_s)

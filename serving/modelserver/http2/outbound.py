@@ -28,6 +28,8 @@ from serving.modelserver.http2.stream import Stream
 
 _ENOUGH_BYTES = 256 * 1024
 """No more data is made frames of while so much waits for the socket."""
+_LARGEST_DATA = 64 * 1024
+"""Of a frame, so that answers take turns."""
 _MOST_CONTROL_BYTES = 1024 * 1024
 """A caller who makes us answer PINGs and SETTINGS and reads none of it is hung up on."""
 
@@ -42,11 +44,13 @@ class Outbound:
         self.streams: dict[int, Stream] = {}
         """Those whose answers are not out; the reading thread puts them in."""
         self._left = bytearray()
+        self._control_left = 0
+        """Of these bytes, at most so many are of frames that the caller made us send."""
         self._waiting: dict[Stream, None] = {}
         self._window = FIRST_WINDOW
         self.first_window = FIRST_WINDOW
         """Of a new stream."""
-        self._most_frame = LEAST_FRAME
+        self._most_data = LEAST_FRAME
         self.closed = False
         self.moved = time.monotonic()
         """When the socket last took something that had waited for it."""
@@ -72,9 +76,11 @@ class Outbound:
             ConnectionFault: too many of them wait to be read.
         """
         with self._lock:
-            if len(self._left) > _MOST_CONTROL_BYTES:
-                raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "read what is sent to you")
             self._write(frames)
+            if self._left:
+                self._control_left += len(frames)
+                if self._control_left > _MOST_CONTROL_BYTES:
+                    raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "read what is sent to you")
 
     def send(self, stream: Stream, head: bytes, data: bytes, trailers: bytes | None) -> None:
         """See Stream.send."""
@@ -83,7 +89,7 @@ class Outbound:
                 return
             parts = [frame(HEADERS, END_HEADERS, stream.number, head)] if head else []
             size = len(data)
-            if self._waiting or size > min(self._window, stream.window, self._most_frame):
+            if self._left or self._waiting or size > min(self._window, stream.window, self._most_data):
                 self._write(b"".join(parts))
                 self._queue(stream, data, trailers)
                 return
@@ -115,7 +121,7 @@ class Outbound:
         for stream in list(self._waiting):
             while stream.pending and len(self._left) < _ENOUGH_BYTES:
                 part = stream.pending[0]
-                size = min(len(part), self._window, stream.window, self._most_frame)
+                size = min(len(part), self._window, stream.window, self._most_data)
                 if size <= 0:
                     break
                 self._window -= size
@@ -161,6 +167,7 @@ class Outbound:
                 if sent:
                     self.moved = time.monotonic()
                     del self._left[:sent]
+                    self._control_left = max(0, self._control_left - sent)
             if len(self._left) < _ENOUGH_BYTES:
                 self._pump()
             if not self._left:
@@ -206,7 +213,7 @@ class Outbound:
         if not LEAST_FRAME <= size <= MOST_FRAME:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"frames cannot be of {size} bytes")
         with self._lock:
-            self._most_frame = size
+            self._most_data = min(size, _LARGEST_DATA)
 
     def drop(self, stream: Stream) -> bool:
         """Nobody wants more of a stream; whether its answer was not out yet."""
