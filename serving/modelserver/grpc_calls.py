@@ -21,6 +21,7 @@ from serving.modelserver.ledger import Held
 
 _MOST_TALK_BYTES = 1 << 20
 """Of what has come and is not answered in a conversation or for a watch."""
+_ONE = "A call of this method brings one whole message"
 _TOO_LATE = "the request was not sent whole in time"
 
 
@@ -50,6 +51,8 @@ class Call:
 
     def _came(self) -> None:
         """More is there."""
+        if self._reader.waiting > 1:
+            raise ServingError(_ONE)
 
     def gone(self) -> None:
         """See Exchange."""
@@ -98,9 +101,9 @@ class UnaryCall(Call):
     def end(self) -> None:
         """The request is complete: have it answered."""
         try:
-            messages = list(self._reader.messages())
+            messages = self._reader.messages()
             if self._reader.in_message or len(messages) != 1:
-                raise ServingError(f"A call of this method brings one whole message, not {len(messages)}")
+                raise ServingError(_ONE)
             self._raw = messages[0]
             if not self._unary.at_once:
                 self._start(self.run)
@@ -159,16 +162,17 @@ class WatchCall(Call):
         self._forget: Callable[[], None] | None = None
 
     def _came(self) -> None:
+        super()._came()
         _hold(self._held)
 
     def end(self) -> None:
         """The request is complete: begin."""
         try:
-            for raw in list(self._reader.messages())[:1]:
+            for raw in self._reader.messages():
                 self._forget = self._watch.method(parsed(self._watch.request, raw), self._tell)
             self._held.release()
             if self._forget is None:
-                raise ServingError("A call of this method brings one whole message")
+                raise ServingError(_ONE)
         except Exception as error:  # told to the caller
             self.fail(error)
 

@@ -6,10 +6,11 @@ Source: gRPC over HTTP/2 (PROTOCOL-HTTP2.md in the grpc repository).
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from urllib.parse import quote
 
-from serving.errors import BadInput, Code, ServingError, Unimplemented
+from serving.errors import BadInput, Code, Overloaded, ServingError, Unimplemented
+from serving.modelserver.grpc_methods import MOST_MESSAGE_BYTES
 from serving.modelserver.http2.header_blocks import block
 
 PREFIX = struct.Struct(">BI")
@@ -74,42 +75,61 @@ class MessageReader:
             take: is told of every byte before it is kept; may refuse by a ServingError.
         """
         self._encoding, self._take = encoding, take
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def feed(self, part: memoryview) -> None:
-        """Keep some more.
-
-        Raises:
-            ServingError: `take` refuses.
-        """
-        self._take(len(part))
-        self._parts.append(bytes(part))
-        self._size += len(part)
+        self._prefix = b""
+        self._packed = self._left = 0
+        self._partial = bytearray()
+        self._ready: list[bytes] = []
 
     @property
     def in_message(self) -> bool:
-        """Whether some of a message has come."""
-        return bool(self._size)
+        """Whether some of a message has come, and not all."""
+        return bool(self._prefix)
 
-    def messages(self) -> Iterator[bytes]:
-        """Those that are complete; each is given out once.
+    @property
+    def waiting(self) -> int:
+        """Messages that are complete and were not given out."""
+        return len(self._ready)
+
+    def feed(self, part: memoryview) -> None:
+        """Take some more; the memory is not needed afterwards.
 
         Raises:
-            ServingError: what has come is no message, or cannot be unpacked.
+            ServingError: `take` refuses, or what has come is no message.
         """
-        whole = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        place = 0
-        while len(whole) - place >= PREFIX.size:
-            packed, size = PREFIX.unpack_from(whole, place)
-            if packed > 1:
-                raise ServingError("The first byte of a gRPC message is 0 or 1")
-            if len(whole) - place - PREFIX.size < size:
-                break
-            start, place = place + PREFIX.size, place + PREFIX.size + size
-            yield self._unpacked(whole[start:place]) if packed else whole[start:place]
-        left = whole[place:]
-        self._parts, self._size = [left] if left else [], len(left)
+        while part:
+            if len(self._prefix) < PREFIX.size:
+                missing = PREFIX.size - len(self._prefix)
+                self._prefix += bytes(part[:missing])
+                part = part[missing:]
+                if len(self._prefix) < PREFIX.size:
+                    return
+                self._begin()
+            piece, part = part[: self._left], part[self._left :]
+            self._take(len(piece))
+            self._left -= len(piece)
+            if self._left:
+                self._partial += piece
+            else:
+                self._complete(bytes(piece))
+
+    def _begin(self) -> None:
+        self._packed, self._left = PREFIX.unpack(self._prefix)
+        if self._packed > 1:
+            raise ServingError("The first byte of a gRPC message is 0 or 1")
+        if self._left > MOST_MESSAGE_BYTES:
+            raise Overloaded(f"Received message larger than max ({self._left} vs. {MOST_MESSAGE_BYTES})")
+
+    def _complete(self, message: bytes) -> None:
+        if self._partial:
+            self._partial += message
+            message, self._partial = bytes(self._partial), bytearray()
+        self._prefix = b""
+        self._ready.append(self._unpacked(message) if self._packed else message)
+
+    def messages(self) -> list[bytes]:
+        """Those that are complete; each is given out once."""
+        ready, self._ready = self._ready, []
+        return ready
 
     def _unpacked(self, message: bytes) -> bytes:
         """As it was before it was compressed.
