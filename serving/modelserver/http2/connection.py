@@ -23,8 +23,10 @@ Begin = Callable[[Stream, Headers], Exchange]
 
 _STREAM_WINDOW = 1 << 20
 _CONNECTION_WINDOW = 1 << 24
+_PRIORITY_BYTES = 5
 _MOST_NOISE = 10_000
 """Frames that bring nothing; half of that is forgiven each second."""
+_STREAMS_PER_NOISE = 64
 _LAST_CALL_S = 0.1
 """Requests that are sent in this time after the caller was told to go are still taken: they were on their way."""
 
@@ -55,7 +57,7 @@ class Connection:
         self._block: tuple[int, int, bytearray] | None = None
         """Stream, flags and bytes of headers that are not complete."""
         self._noise = 0
-        self._born = self.used = time.monotonic()
+        self._born = self.used = self._called = time.monotonic()
         self._age_s = limits.age_s * random.uniform(0.9, 1.1)  # those who came together need not leave together
         self._leaves_at: float | None = None
         self._closes = False
@@ -86,21 +88,25 @@ class Connection:
         if kind == frames.HEADERS:
             self._head(number, flags, payload)
         elif kind == frames.WINDOW_UPDATE:
+            frames.check(kind, number, len(payload))
             self._window_update(number, payload)
         else:
+            frames.check(kind, number, len(payload))
             self._count_noise()
             if (take := _OTHERS.get(kind)) is not None:  # all others say nothing that matters here
                 take(self, number, flags, payload)
 
-    def _count_noise(self) -> None:
-        self._noise += 1
+    def _count_noise(self, weight: int = 1) -> None:
+        self._noise += weight
         if self._noise > _MOST_NOISE:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 
     def _head(self, number: int, flags: int, payload: bytes) -> None:
         payload = frames.without_padding(flags, payload)
         if flags & frames.WITH_PRIORITY:
-            payload = payload[5:]
+            if len(payload) < _PRIORITY_BYTES:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "headers with a priority have five bytes of it")
+            payload = payload[_PRIORITY_BYTES:]
         if not number % 2:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"callers open streams of odd numbers, not {number}")
         if flags & frames.END_HEADERS:
@@ -123,25 +129,40 @@ class Connection:
         """A request begins, or ends with trailers, which nobody reads."""
         ended = bool(flags & frames.END_STREAM)
         if number <= self._last:
-            self._headers.decode(block)
-            stream = self.out.streams.get(number)
-        else:
-            self._last = number
-            stream = self._begun(number, block)
+            self._trailers(number, ended, block)
+            return
+        self._last = number
+        stream = self._begun(number, block)
         if ended and stream is not None:
+            self._end(stream)
+
+    def _trailers(self, number: int, ended: bool, block: bytes) -> None:
+        """Those of a stream whose answer is out already were on their way."""
+        self._count_noise()
+        found = self._headers.decode(block)
+        if (stream := self.out.streams.get(number)) is None:
+            return
+        if stream.ended:
+            self._break(stream, ErrorCode.STREAM_CLOSED)
+        elif not ended or any(name.startswith(b":") for name, _ in found):
+            self._break(stream, ErrorCode.PROTOCOL_ERROR)
+        else:
             self._end(stream)
 
     def _begun(self, number: int, block: bytes) -> Stream | None:
         """A new request, unless it cannot be taken."""
         try:
             headers = self._headers.read(block)
-        except Malformed:
-            self._refuse(number, ErrorCode.PROTOCOL_ERROR)
+        except Malformed as fault:
+            self._refuse(number, fault.code)
             return None
         if self._closes or len(self.out.streams) >= self._limits.most_streams:
             self._refuse(number, ErrorCode.REFUSED_STREAM)
             return None
+        self._called = self.used
         self.out.streams[number] = stream = Stream(number, self.out, _STREAM_WINDOW)
+        if (length := headers.get(b"content-length")) is not None:
+            stream.promised = int(length)
         stream.exchange = self._begin(stream, headers)
         return stream
 
@@ -149,9 +170,15 @@ class Connection:
         self._count_noise()
         self.out.control(frames.reset(number, code))
 
+    def _break(self, stream: Stream, code: ErrorCode) -> None:
+        """End a stream whose caller breaks the rules."""
+        if self.out.drop(stream):
+            stream.exchange.gone()
+            self._refuse(stream.number, code)
+
     def data_begins(self, number: int, flags: int, length: int) -> None:
         """See Rules."""
-        if self._block is not None or not 0 < number <= self._last:
+        if self._block is not None or number > self._last or not number % 2:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"data where none can be, on stream {number}")
         self._window -= length
         stream = self.out.streams.get(number)
@@ -164,13 +191,18 @@ class Connection:
         if self._window < _CONNECTION_WINDOW // 2:
             self.out.control(frames.window_update(0, _CONNECTION_WINDOW - self._window))
             self._window = _CONNECTION_WINDOW
+        if stream is not None and stream.ended:
+            self._break(stream, ErrorCode.STREAM_CLOSED)
+            stream = None
         self._data, self._data_flags = stream, flags
 
     def data(self, part: memoryview) -> None:
         """See Rules."""
         stream = self._data
-        if stream is not None and not stream.closed and not stream.ended and part:
+        if stream is not None and not stream.closed:
             stream.moved = self.used
+            if stream.promised is not None:
+                stream.promised -= len(part)
             stream.exchange.data(part)
 
     def data_ends(self) -> None:
@@ -186,15 +218,14 @@ class Connection:
             stream.receive_window = _STREAM_WINDOW
 
     def _end(self, stream: Stream) -> None:
-        if not stream.ended:
-            stream.ended = True
-            if not stream.closed:
-                stream.exchange.end()
+        stream.ended = True
+        if stream.promised:
+            self._break(stream, ErrorCode.PROTOCOL_ERROR)
+        elif not stream.closed:
+            stream.exchange.end()
 
-    def _reset(self, number: int, _flags: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "RST_STREAM has four bytes")
-        if not 0 < number <= self._last:
+    def _reset(self, number: int, _flags: int, _payload: bytes) -> None:
+        if number > self._last or not number % 2:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"stream {number} was never opened")
         if (stream := self.out.streams.get(number)) is not None:
             self._lose(stream)
@@ -205,8 +236,6 @@ class Connection:
             stream.exchange.gone()
 
     def _window_update(self, number: int, payload: bytes) -> None:
-        if len(payload) != 4:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "WINDOW_UPDATE has four bytes")
         more = struct.unpack(">I", payload)[0] & frames.STREAM_MASK
         if not more or number > self._last:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a window of stream {number} cannot grow by {more}")
@@ -214,28 +243,23 @@ class Connection:
         if stream is not None or not number:
             self.out.grant(stream, more)
 
-    def _settings(self, number: int, flags: int, payload: bytes) -> None:
-        if number:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS belong to the connection")
-        if len(payload) % 6 or (flags & frames.ACK and payload):
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS have six bytes each")
+    def _settings(self, _number: int, flags: int, payload: bytes) -> None:
         if flags & frames.ACK:
+            if payload:
+                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS that acknowledge have no bytes")
             return
         self._has_settings = True
         for setting, value in struct.iter_unpack(">HI", payload):
             if setting == Setting.ENABLE_PUSH and value > 1:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
             if setting == Setting.INITIAL_WINDOW_SIZE:
+                self._count_noise(1 + len(self.out.streams) // _STREAMS_PER_NOISE)  # each of them is looked at
                 self.out.change_first_window(value)
             if setting == Setting.MAX_FRAME_SIZE:
                 self.out.change_most_frame(value)
         self.out.control(frames.frame(frames.SETTINGS, frames.ACK, 0))
 
-    def _ping(self, number: int, flags: int, payload: bytes) -> None:
-        if number:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "PING belongs to the connection")
-        if len(payload) != 8:
-            raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "PING has eight bytes")
+    def _ping(self, _number: int, flags: int, payload: bytes) -> None:
         if not flags & frames.ACK:
             self.out.control(frames.frame(frames.PING, frames.ACK, 0, payload))
 
@@ -270,9 +294,10 @@ class Connection:
             if not stream.ended and (now - stream.moved > limits.silence_s or now - stream.began > limits.whole_s):
                 stream.exchange.late()
         for stream in self.out.untaken(now - limits.whole_s):
-            self._refuse(stream.number, ErrorCode.CANCEL)
-            self._lose(stream)
-        if now - self._born > self._age_s or (not self.out.streams and now - self.used > limits.idle_s):
+            self._break(stream, ErrorCode.CANCEL)
+        if self.out.streams:
+            self._called = now
+        if now - self._born > self._age_s or now - self._called > limits.idle_s:
             self.leave()
         return self._leaves_at is None or self._stays(now, self._leaves_at)
 

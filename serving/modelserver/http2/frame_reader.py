@@ -35,7 +35,7 @@ class FrameReader:
         self._partial, self._needed = bytearray(), len(frames.PREFACE)
         self.greeted = False
         """Whether the caller speaks HTTP/2."""
-        self._data_left = 0
+        self._data_left = self._padding_left = 0
 
     def receive(self, view: memoryview) -> None:
         """Take what has come; its memory is good only until this returns.
@@ -51,10 +51,8 @@ class FrameReader:
             self._partial = bytearray()
         place, end = 0 if self.greeted else self._greet(view), len(view)
         while place < end and self.greeted:
-            if self._data_left:
-                size = min(self._data_left, end - place)
-                self._data(view[place : place + size])
-                place += size
+            if self._data_left or self._padding_left:
+                place += self._data(view[place:])
             elif taken := self._frame(view, place, end - place):
                 place += taken
             else:
@@ -78,26 +76,29 @@ class FrameReader:
         number &= frames.STREAM_MASK
         if length > (MOST_DATA_FRAME if kind == frames.DATA else MOST_OTHER_FRAME):
             raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of {length} bytes is too large")
-        if kind == frames.DATA and not flags & frames.PADDED:
-            self._rules.data_begins(number, flags, length)
-            self._data_left = length
-            if not length:
-                self._rules.data_ends()
-            return frames.HEAD_BYTES
-        self._needed += length
+        is_padded = kind == frames.DATA and bool(flags & frames.PADDED)
+        self._needed += min(length, 1) if is_padded else 0 if kind == frames.DATA else length
         if left < self._needed:
             return 0
-        payload = bytes(view[place + frames.HEAD_BYTES : place + self._needed])
-        if kind == frames.DATA:
-            self._rules.data_begins(number, flags, length)
-            self._rules.data(memoryview(frames.without_padding(flags, payload)))
-            self._rules.data_ends()
+        place += frames.HEAD_BYTES
+        if kind != frames.DATA:
+            self._rules.frame(kind, flags, number, bytes(view[place : place + length]))
         else:
-            self._rules.frame(kind, flags, number, payload)
+            padding = frames.padding(view[place : place + min(length, 1)], length) if is_padded else 0
+            self._rules.data_begins(number, flags, length)
+            self._data_left, self._padding_left = length - padding - is_padded, padding
+            if not self._data_left and not padding:
+                self._rules.data_ends()
         return self._needed
 
-    def _data(self, part: memoryview) -> None:
-        self._data_left -= len(part)
-        self._rules.data(part)
-        if not self._data_left:
+    def _data(self, view: memoryview) -> int:
+        """Some of what a frame of DATA holds, then its padding; returns how many bytes that was."""
+        size = min(self._data_left, len(view))
+        if size:
+            self._data_left -= size
+            self._rules.data(view[:size])
+        skipped = min(self._padding_left, len(view) - size)
+        self._padding_left -= skipped
+        if not self._data_left and not self._padding_left:
             self._rules.data_ends()
+        return size + skipped

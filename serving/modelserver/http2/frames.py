@@ -67,6 +67,26 @@ class ConnectionFault(Exception):
 class Malformed(Exception):
     """A request breaks the rules in its own stream alone, which is reset; the connection goes on."""
 
+    def __init__(self, message: str, code: ErrorCode = ErrorCode.PROTOCOL_ERROR) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+_LENGTHS = {PRIORITY: 5, RST_STREAM: 4, PING: 8, WINDOW_UPDATE: 4}
+_OF_THE_CONNECTION, _OF_A_STREAM = frozenset((SETTINGS, PING, GOAWAY)), frozenset((PRIORITY, RST_STREAM))
+
+
+def check(kind: int, number: int, length: int) -> None:
+    """See that a frame other than DATA and HEADERS is of its size and where it belongs.
+
+    Raises:
+        ConnectionFault: it is not.
+    """
+    if _LENGTHS.get(kind, length) != length or (kind == SETTINGS and length % 6):
+        raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, f"a frame of kind {kind} cannot have {length} bytes")
+    if kind in (_OF_THE_CONNECTION if number else _OF_A_STREAM):
+        raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame of kind {kind} cannot be on stream {number}")
+
 
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """One frame as bytes."""
@@ -101,6 +121,15 @@ def without_padding(flags: int, payload: bytes) -> bytes:
     """
     if not flags & PADDED:
         return payload
-    if not payload or payload[0] >= len(payload):
+    return payload[1 : len(payload) - padding(payload, len(payload))]
+
+
+def padding(payload: bytes | memoryview, length: int) -> int:
+    """The bytes of padding at the end of a padded frame of this length, by its first byte.
+
+    Raises:
+        ConnectionFault: more padding than frame.
+    """
+    if not length or payload[0] >= length:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a frame has more padding than room for it")
-    return payload[1 : len(payload) - payload[0]]
+    return payload[0]

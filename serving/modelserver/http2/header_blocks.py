@@ -4,7 +4,9 @@ hpack, the library of python-hyper, decodes. A caller that repeats itself sends 
 same headers, as long as neither side's table changes, so what they decoded to is remembered until it does.
 """
 
+import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
@@ -17,10 +19,17 @@ Headers = Mapping[bytes, bytes]
 
 MOST_HEADER_BYTES = 16_384
 """Of a request, as HPACK counts them; gRPC's servers take as many."""
+_MOST_DECODED_BYTES = 4 * MOST_HEADER_BYTES
+"""More than a request may have is decoded all the same, so that only that one request is refused."""
 
+_ENTRY_BYTES = 32
+"""What HPACK counts for an entry beside its name and value."""
 _MOST_REMEMBERED = 8
 _LARGEST_REMEMBERED = 2048
-"""Bytes of the headers, so that thousands of connections do not remember too much."""
+"""Bytes of the headers, as HPACK counts them, so that thousands of connections do not remember too much."""
+_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
+_ILLEGAL_VALUE = re.compile(rb"[\0\r\n]")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
 _TABLE_SIZE_UPDATE = range(0x20, 0x40)
 _OF_THE_CONNECTION = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
 
@@ -40,7 +49,7 @@ class HeaderReader:
     """The decoding side of one connection."""
 
     def __init__(self) -> None:
-        self._decoder = Decoder(max_header_list_size=MOST_HEADER_BYTES)
+        self._decoder = Decoder(max_header_list_size=_MOST_DECODED_BYTES)
         self._table = self._decoder.header_table = _Table()
         self._known: dict[bytes, Headers] = {}
         self._known_at = 0
@@ -49,16 +58,21 @@ class HeaderReader:
         """The headers of a request.
 
         Raises:
-            ConnectionFault: no HPACK, so that nothing on this connection can be read any more, or too much.
-            Malformed: well encoded, and no request.
+            ConnectionFault: no HPACK, or far too much, so that nothing on this connection can be read any more.
+            Malformed: well encoded, and no request, or too much.
         """
         if self._known_at == self._table.changes and (known := self._known.get(block)) is not None:
             return known
-        headers = _checked(self.decode(block))
+        found = self.decode(block)
+        size = sum(len(name) + len(value) + _ENTRY_BYTES for name, value in found)
+        if size > MOST_HEADER_BYTES:
+            message = f"headers may take {MOST_HEADER_BYTES} bytes, not {size}"
+            raise Malformed(message, ErrorCode.ENHANCE_YOUR_CALM)
+        headers = _checked(found)
         if self._known_at != self._table.changes or len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
             self._known_at = self._table.changes
-        elif sum(len(name) + len(value) for name, value in headers.items()) <= _LARGEST_REMEMBERED:
+        elif size <= _LARGEST_REMEMBERED:
             self._known[block] = headers
         return headers
 
@@ -69,7 +83,7 @@ class HeaderReader:
         try:
             return [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError as error:
-            message = f"headers may take {MOST_HEADER_BYTES} bytes"
+            message = f"headers may take {MOST_HEADER_BYTES} bytes, not {_MOST_DECODED_BYTES} and more"
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, message) from error
         except HPACKError as error:
             raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "headers cannot be decoded") from error
@@ -88,12 +102,21 @@ def _checked(found: list[tuple[bytes, bytes]]) -> Headers:
                 raise Malformed(f"misplaced or unknown pseudo-header {name[:32]!r}")
         else:
             ordinary = True
-            if not name or name != name.lower() or name in _OF_THE_CONNECTION:
+            if not _may_be_sent(name):
                 raise Malformed(f"the header {name[:32]!r} may not be sent over HTTP/2")
         headers[name] = headers[name] + b"," + value if name in headers else value
+    if _ILLEGAL_VALUE.search(b"".join(headers.values())):
+        raise Malformed("a header has a line break or a zero byte")
+    if headers.get(b"te", b"trailers") != b"trailers" or not _LENGTH.fullmatch(headers.get(b"content-length", b"0")):
+        raise Malformed("te can only be trailers, and content-length only a number")
     if not headers.get(b":method") or not headers.get(b":path") or b":scheme" not in headers:
         raise Malformed("a request needs :method, :scheme and :path")
     return headers
+
+
+@lru_cache(256)
+def _may_be_sent(name: bytes) -> bool:
+    return _NAME.fullmatch(name) is not None and name not in _OF_THE_CONNECTION
 
 
 def block(headers: Mapping[bytes, bytes]) -> bytes:

@@ -43,6 +43,7 @@ class Stream:
         "number",
         "out",
         "pending",
+        "promised",
         "receive_window",
         "trailers",
         "window",
@@ -54,6 +55,8 @@ class Stream:
         """Bytes of data that the caller still takes; may be negative."""
         self.receive_window = receive_window
         """Bytes of data that the caller may still send."""
+        self.promised: int | None = None
+        """Bytes of data that are yet to come, where the caller has said how many."""
         self.exchange: Exchange
         self.pending: deque[memoryview] = deque()
         """Data that waits for a window."""

@@ -24,7 +24,7 @@ def rows_of(inputs: Tensors) -> int | None:
 
 def form_of(inputs: Tensors) -> Hashable:
     """Equal for requests whose rows fit under each other as they are."""
-    return tuple(sorted((alias, array.dtype.str, array.dtype.name, array.shape[1:]) for alias, array in inputs.items()))
+    return frozenset((alias, array.dtype, array.shape[1:]) for alias, array in inputs.items())
 
 
 def join(requests: Sequence[Tensors]) -> Mapping[str, Array]:
