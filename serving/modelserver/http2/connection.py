@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable
 
 from serving.modelserver.http2 import frames
-from serving.modelserver.http2.frame_reader import MOST_DATA_FRAME, MOST_OTHER_FRAME, FrameReader
+from serving.modelserver.http2.frame_reader import MOST_DATA_FRAME, FrameReader
 from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed, Setting
 from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES, HeaderReader, Headers
+from serving.modelserver.http2.header_frames import HeaderFrames
 from serving.modelserver.http2.limits import ConnectionLimits
 from serving.modelserver.http2.outbound import Outbound
 from serving.modelserver.http2.stream import Exchange, Stream
@@ -23,7 +24,6 @@ Begin = Callable[[Stream, Headers], Exchange]
 
 _STREAM_WINDOW = 1 << 20
 _CONNECTION_WINDOW = 1 << 24
-_PRIORITY_BYTES = 5
 _MOST_NOISE = 10_000
 """Frames that bring nothing; half of that is forgiven each second."""
 _STREAMS_PER_NOISE = 64
@@ -47,15 +47,13 @@ class Connection:
         """
         self._limits, self._begin = limits, begin
         self.out = Outbound(peer, want_write)
-        self._frames, self._headers = FrameReader(self), HeaderReader()
+        self._frames, self._blocks, self._headers = FrameReader(self), HeaderFrames(), HeaderReader()
         self._has_settings = False
         self._data: Stream | None = None
         self._data_flags = 0
         self._window = _CONNECTION_WINDOW
         self._last = 0
         """The highest stream that the caller has opened."""
-        self._block: tuple[int, int, bytearray] | None = None
-        """Stream, flags and bytes of headers that are not complete."""
         self._noise = 0
         self._born = self.used = self._called = time.monotonic()
         self._age_s = limits.age_s * random.uniform(0.9, 1.1)  # those who came together need not leave together
@@ -83,10 +81,11 @@ class Connection:
         """See Rules."""
         if not self._has_settings and kind != frames.SETTINGS:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "SETTINGS come first")
-        if self._block is not None and kind != frames.CONTINUATION:
+        if self._blocks.is_open and kind != frames.CONTINUATION:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "headers must be continued before anything else")
         if kind == frames.HEADERS:
-            self._head(number, flags, payload)
+            if (block := self._blocks.begin(number, flags, payload)) is not None:
+                self._request(*block)
         elif kind == frames.WINDOW_UPDATE:
             frames.check(kind, number, len(payload))
             self._window_update(number, payload)
@@ -101,29 +100,9 @@ class Connection:
         if self._noise > _MOST_NOISE:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 
-    def _head(self, number: int, flags: int, payload: bytes) -> None:
-        payload = frames.without_padding(flags, payload)
-        if flags & frames.WITH_PRIORITY:
-            if len(payload) < _PRIORITY_BYTES:
-                raise ConnectionFault(ErrorCode.FRAME_SIZE_ERROR, "headers with a priority have five bytes of it")
-            payload = payload[_PRIORITY_BYTES:]
-        if not number % 2:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"callers open streams of odd numbers, not {number}")
-        if flags & frames.END_HEADERS:
-            self._request(number, flags, payload)
-        else:
-            self._block = (number, flags, bytearray(payload))
-
     def _continuation(self, number: int, flags: int, payload: bytes) -> None:
-        if self._block is None or self._block[0] != number:
-            raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
-        _, first_flags, block = self._block
-        block += payload
-        if len(block) > MOST_OTHER_FRAME:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"headers may take {MOST_HEADER_BYTES} bytes")
-        if flags & frames.END_HEADERS:
-            self._block = None
-            self._request(number, first_flags, bytes(block))
+        if (block := self._blocks.go_on(number, flags, payload)) is not None:
+            self._request(*block)
 
     def _request(self, number: int, flags: int, block: bytes) -> None:
         """A request begins, or ends with trailers, which nobody reads."""
@@ -178,7 +157,7 @@ class Connection:
 
     def data_begins(self, number: int, flags: int, length: int) -> None:
         """See Rules."""
-        if self._block is not None or number > self._last or not number % 2:
+        if self._blocks.is_open or number > self._last or not number % 2:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"data where none can be, on stream {number}")
         self._window -= length
         stream = self.out.streams.get(number)
