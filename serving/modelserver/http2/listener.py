@@ -50,13 +50,13 @@ class Peer:
 
     def close(self) -> None:
         """Cut it."""
+        self.connection.lost()  # first: a thread that still wrote here could reach whoever gets this file's number next
         with self._lock:
             if not self._open:
                 return
             self._open = False
             self._selector.unregister(self.socket)
             self.socket.close()
-        self.connection.lost()
 
 
 class Listener:

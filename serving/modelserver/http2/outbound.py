@@ -8,6 +8,7 @@ thread goes on with it when there is room.
 import socket
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 
 from serving.modelserver.http2.frames import (
@@ -46,7 +47,14 @@ class Outbound:
         self._left = bytearray()
         self._control_left = 0
         """Of these bytes, at most so many are of frames that the caller made us send."""
-        self._waiting: dict[Stream, None] = {}
+        self._waiting: set[Stream] = set()
+        """Streams of which something has not gone out."""
+        self._ready: OrderedDict[Stream, None] = OrderedDict()
+        """Those whose own windows are open: they wait for the connection's, or for the socket."""
+        self._ended: OrderedDict[Stream, None] = OrderedDict()
+        """Those that have trailers alone to send: they wait for the socket."""
+        self.unread = 0
+        """Bytes of data that wait."""
         self._window = FIRST_WINDOW
         self.first_window = FIRST_WINDOW
         """Of a new stream."""
@@ -88,18 +96,23 @@ class Outbound:
             if stream.closed or self.closed or stream.trailers is not None:
                 return
             parts = [frame(HEADERS, END_HEADERS, stream.number, head)] if head else []
-            size = len(data)
-            if self._left or self._waiting or size > min(self._window, stream.window, self._most_data):
+            if self._must_wait(stream, len(data)):
                 self._write(b"".join(parts))
                 self._queue(stream, data, trailers)
                 return
-            if size:
-                self._window -= size
-                stream.window -= size
+            if data:
+                self._window -= len(data)
+                stream.window -= len(data)
                 parts.append(frame(DATA, 0, stream.number, data))
             if trailers is not None:
                 parts.append(self._end(stream, trailers))
             self._write(b"".join(parts))
+
+    def _must_wait(self, stream: Stream, size: int) -> bool:
+        """Whether others come first, the socket has enough, or a window is too small; no window holds up trailers."""
+        if len(self._left) >= _ENOUGH_BYTES or stream.pending:
+            return True
+        return size > 0 and (bool(self._ready) or size > min(self._window, stream.window, self._most_data))
 
     def _end(self, stream: Stream, trailers: bytes) -> bytes:
         """The frames that end an answer; what the caller has not sent of its request is not wanted any more."""
@@ -112,30 +125,52 @@ class Outbound:
         stream.moved = time.monotonic()
         if data:
             stream.pending.append(memoryview(data))
+            self.unread += len(data)
         stream.trailers = trailers
-        self._waiting[stream] = None
+        self._waiting.add(stream)
+        self._make_ready(stream)
         self._pump()
 
+    def _make_ready(self, stream: Stream) -> None:
+        """Put a stream behind the others if it has something that its own window lets out."""
+        if not stream.pending:
+            self._ended[stream] = None
+        elif stream.window > 0 and stream not in self._ready:
+            self._ready[stream] = None
+
     def _pump(self) -> None:
-        """Make frames of the data that waits, each stream in its turn."""
-        for stream in list(self._waiting):
-            while stream.pending and len(self._left) < _ENOUGH_BYTES:
-                part = stream.pending[0]
-                size = min(len(part), self._window, stream.window, self._most_data)
-                if size <= 0:
-                    break
-                self._window -= size
-                stream.window -= size
-                self._write(frame(DATA, 0, stream.number, bytes(part[:size])))
-                if size == len(part):
-                    stream.pending.popleft()
-                else:
-                    stream.pending[0] = part[size:]
-            del self._waiting[stream]
-            if stream.pending:
-                self._waiting[stream] = None  # behind the others
-            elif stream.trailers is not None:
-                self._write(self._end(stream, stream.trailers))
+        """Make frames of what waits, as far as the socket takes them: one frame for each stream in its turn.
+
+        It looks at no stream that its own window holds up, so that a window that opens costs what it lets out.
+        """
+        while self._ended and len(self._left) < _ENOUGH_BYTES:
+            self._finish(self._ended.popitem(last=False)[0])
+        while self._ready and self._window > 0 and len(self._left) < _ENOUGH_BYTES:
+            self._send_some(self._ready.popitem(last=False)[0])
+
+    def _send_some(self, stream: Stream) -> None:
+        part = stream.pending[0]
+        size = min(len(part), self._window, stream.window, self._most_data)
+        if size <= 0:
+            return
+        self._window -= size
+        stream.window -= size
+        self.unread -= size
+        self._write(frame(DATA, 0, stream.number, bytes(part[:size])))
+        if size < len(part):
+            stream.pending[0] = part[size:]
+        else:
+            stream.pending.popleft()
+        if stream.pending:
+            self._make_ready(stream)
+        else:
+            self._finish(stream)
+
+    def _finish(self, stream: Stream) -> None:
+        """All data of a stream is out: so are its trailers, if it has them."""
+        self._waiting.discard(stream)
+        if stream.trailers is not None:
+            self._write(self._end(stream, stream.trailers))
 
     def _write(self, data: bytes) -> None:
         if self.closed or not data:
@@ -168,8 +203,7 @@ class Outbound:
                     self.moved = time.monotonic()
                     del self._left[:sent]
                     self._control_left = max(0, self._control_left - sent)
-            if len(self._left) < _ENOUGH_BYTES:
-                self._pump()
+            self._pump()
             if not self._left:
                 self._want_write(False)
 
@@ -184,6 +218,8 @@ class Outbound:
                 self._window += more
             else:
                 stream.window += more
+                if stream.pending:
+                    self._make_ready(stream)
             if (self._window if stream is None else stream.window) > MOST_WINDOW:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window is larger than 2^31 - 1")
             self._pump()
@@ -200,6 +236,8 @@ class Outbound:
             for stream in list(self.streams.values()):
                 stream.window += difference
                 windows.append(stream.window)
+                if stream.pending:
+                    self._make_ready(stream)
             if max(windows) > MOST_WINDOW:
                 raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, "a window is larger than 2^31 - 1")
             self._pump()
@@ -221,9 +259,12 @@ class Outbound:
             if stream.closed:
                 return False
             stream.closed = True
+            self.unread -= sum(map(len, stream.pending))
             stream.pending.clear()
             self.streams.pop(stream.number, None)
-            self._waiting.pop(stream, None)
+            self._waiting.discard(stream)
+            self._ready.pop(stream, None)
+            self._ended.pop(stream, None)
             return True
 
     def farewell(self, frames: bytes) -> None:
@@ -238,3 +279,5 @@ class Outbound:
             self.closed = True
             self._left.clear()
             self._waiting.clear()
+            self._ready.clear()
+            self._ended.clear()
