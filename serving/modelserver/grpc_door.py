@@ -6,6 +6,7 @@ hands it to the one that answers, which writes to the socket itself: half the CP
 """
 
 import contextlib
+import errno
 import os
 import socket
 from dataclasses import dataclass
@@ -74,12 +75,11 @@ class GrpcDoor:
         }
         self._ledger = Ledger(options.most_buffered_bytes, "gRPC requests")
         self._threads = CallThreads(options.most_calls)
-        sockets = []
+        sockets = [_unix(options.socket_path)] if options.socket_path is not None else []
+        self.port: int | None = None
         if options.port is not None:
             sockets.append(_tcp(options.address, options.port))
-        self.port: int | None = sockets[0].getsockname()[1] if sockets else None
-        if options.socket_path is not None:
-            sockets.append(_unix(options.socket_path))
+            self.port = sockets[-1].getsockname()[1]
         self._listener = Listener(sockets, _limits(options), self._begin, most_connections())
 
     def _begin(self, stream: Stream, headers: Headers) -> Exchange:
@@ -139,15 +139,30 @@ def _tcp(address: str, port: int) -> socket.socket:
     return listening
 
 
+def clear(path: Path) -> None:
+    """Take away a socket that nobody listens at any more.
+
+    Raises:
+        Unavailable: somebody does.
+    """
+    with contextlib.suppress(OSError):
+        if path.is_socket():
+            with socket.socket(socket.AF_UNIX) as probe:
+                refused = probe.connect_ex(str(path)) == errno.ECONNREFUSED
+            if not refused:
+                raise Unavailable(
+                    f"cannot listen for gRPC at unix:{path}: another server does; stop it, or name another"
+                )
+            os.unlink(path)
+
+
 def _unix(path: Path) -> socket.socket:
     """A listening UNIX socket; one left by a server that was killed is replaced.
 
     Raises:
         Unavailable: it cannot be had.
     """
-    with contextlib.suppress(OSError):
-        if path.is_socket():
-            os.unlink(path)
+    clear(path)
     listening = socket.socket(socket.AF_UNIX)
     try:
         listening.bind(str(path))

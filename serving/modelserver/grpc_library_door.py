@@ -18,7 +18,7 @@ from google.protobuf.message import Message
 
 from serving.errors import Code, Overloaded, Unavailable
 from serving.modelserver.call_threads import CallExecutor, are_short
-from serving.modelserver.grpc_door import GrpcOptions
+from serving.modelserver.grpc_door import GrpcOptions, clear
 from serving.modelserver.grpc_methods import (
     MOST_MESSAGE_BYTES,
     Conversation,
@@ -158,9 +158,7 @@ class GrpcLibraryDoor:
             raise Unavailable(f"cannot listen for gRPC at {address}: {error}{hint}") from error
 
     def _listen_on_socket(self, path: Path) -> None:
-        with contextlib.suppress(OSError):
-            if path.is_socket():
-                os.unlink(path)  # left by a server that was killed
+        clear(path)
         self._listen(f"unix:{path}")
 
     def stop(self, grace_s: float) -> None:

@@ -175,6 +175,16 @@ def test_a_unix_socket_serves_and_a_stale_one_is_replaced(tmp_path: Path) -> Non
     assert not path.exists()
 
 
+def test_a_socket_of_a_server_that_runs_is_left_to_it(tmp_path: Path) -> None:
+    path = tmp_path / "grpc.sock"
+    config = ServerConfig(base_path=publish(tmp_path, "doubler", 1), grpc_socket_path=path)
+    with ModelServer(config, load):
+        with pytest.raises(StartFailed, match="another server does; stop it"):
+            ModelServer(config, load).start()
+        with Grpc(f"unix:{path}") as channel:
+            assert channel.predict(predict_request("doubler", X))["y"].tolist() == [2]
+
+
 def test_tensors_are_returned_as_content_where_the_server_was_told_to(tmp_path: Path) -> None:
     config = ServerConfig(base_path=publish(tmp_path, "doubler", 1), grpc_port=0, tensor_content=True)
     with ModelServer(config, load) as server, grpc_to(server) as channel:

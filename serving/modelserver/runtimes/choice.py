@@ -31,7 +31,8 @@ from serving.modelserver.runtimes.protocol import (
 from serving.modelserver.runtimes.saved_model import Bundle
 from serving.placement import spread_out
 
-INSTALL = "TensorFlow is not installed here; install it with: pip install -r requirements/training.txt"
+_INSTALL = "TensorFlow is not installed here; install it with: pip install -r requirements/training.txt"
+_ALLOW = "--runtime=openvino keeps TensorFlow out; start the server with --runtime=auto"
 
 
 def load(folder: Path, options: RuntimeOptions | None = None) -> LoadedModel:
@@ -102,8 +103,8 @@ class ServedModel:
             try:
                 return self._runners[signature](inputs, outputs)
             except BeyondThirtyTwoBits as error:
-                if not self._tensorflow.installed:
-                    raise BeyondThirtyTwoBits(f"{error.message}. {INSTALL}") from error
+                if not self._tensorflow.allowed:
+                    raise BeyondThirtyTwoBits(f"{error.message}. {self._tensorflow.why_not}") from error
                 return self._tensorflow.session().run(signature, inputs, outputs)
 
     def close(self) -> None:
@@ -129,8 +130,10 @@ class ServedModel:
             self._elsewhere(next(iter(self.signatures)))
 
     def _elsewhere(self, signature: str) -> TensorFlowSession:
-        if not self._tensorflow.installed:
-            raise Unimplemented(f"Signature {signature} cannot run here. {self._reasons[signature]}. {INSTALL}")
+        if not self._tensorflow.allowed:
+            raise Unimplemented(
+                f"Signature {signature} cannot run here. {self._reasons[signature]}. {self._tensorflow.why_not}"
+            )
         return self._tensorflow.session()
 
 
@@ -138,7 +141,9 @@ class _LaterTensorFlow:
     """The version on TensorFlow, loaded when it is first asked for."""
 
     def __init__(self, bundle: Bundle, options: RuntimeOptions) -> None:
-        self.installed = compiled_version.tensorflow_may(options)
+        self.allowed = compiled_version.tensorflow_may(options)
+        self.why_not = _ALLOW if machine.installed("tensorflow") else _INSTALL
+        """Where it is not allowed: what would help."""
         self._folder, self._signatures, self._options = bundle.folder, bundle.signatures, options
         self._lock = threading.Lock()
         self._session: TensorFlowSession | None = None
