@@ -7,6 +7,7 @@ in the grpc repository.
 import time
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from typing import Any
 
 from google.protobuf.message import Message
@@ -20,13 +21,16 @@ from serving.modelserver.http2.stream import Stream
 from serving.modelserver.ledger import Held
 
 _MOST_TALK_BYTES = 1 << 20
-"""Of what has come and is not answered in a conversation or for a watch."""
+"""Of what has come and is not answered where the thread that reads does all the work, and of answers not taken."""
 _ONE = "A call of this method brings one whole message"
 _TOO_LATE = "the request was not sent whole in time"
 
 
 class Call:
     """What all calls have in common."""
+
+    _most_bytes: float = inf
+    """Of messages that wait for their answer."""
 
     def __init__(self, stream: Stream, headers: Headers, held: Held) -> None:
         """Args: held: the bytes of this request, in the ledger of all."""
@@ -36,6 +40,8 @@ class Call:
 
     def _take(self, count: int) -> None:
         """See Ledger.take; what no room can be made for ends the call as gRPC says it."""
+        if self._held.count + count > self._most_bytes:
+            raise Overloaded(f"{self._held.count + count} bytes are more than a message of this method may have")
         try:
             self._held.take(count)
         except BodyTooLarge as error:
@@ -43,6 +49,8 @@ class Call:
 
     def data(self, part: memoryview) -> None:
         """See Exchange."""
+        if self._over:
+            return
         try:
             self._reader.feed(part)
             self._came()
@@ -90,8 +98,10 @@ class UnaryCall(Call):
         """Args: start: has a thread do the work; raises Overloaded where none is left."""
         super().__init__(stream, headers, held)
         self._unary, self._start = unary, start
-        self._raw = b""
+        self._on_thread = False
         self._deadline: float | None = None
+        if unary.at_once:
+            self._most_bytes = _MOST_TALK_BYTES
         try:
             timeout = grpc_frames.timeout_s(headers.get(b"grpc-timeout"))
             self._deadline = None if timeout is None else time.monotonic() + timeout
@@ -101,45 +111,54 @@ class UnaryCall(Call):
     def end(self) -> None:
         """The request is complete: have it answered."""
         try:
-            messages = self._reader.messages()
-            if self._reader.in_message or len(messages) != 1:
+            if self._reader.in_message or self._reader.waiting != 1:
                 raise ServingError(_ONE)
-            self._raw = messages[0]
             if not self._unary.at_once:
+                self._on_thread = True
                 self._start(self.run)
             elif (tell := self.run()) is not None:
                 tell()
         except Exception as error:  # told to the caller
             self.fail(error)
 
+    def gone(self) -> None:
+        """See Exchange; what a thread works on counts until it has done."""
+        self._over = True
+        if not self._on_thread:
+            self._held.release()
+
     def run(self) -> Tell | None:
         """Find the answer, on whatever thread this is; what is returned sends it."""
-        if self._over:
-            return None
-        raw, self._raw = self._raw, b""
         try:
+            if self._over:
+                return None
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise DeadlineExceeded("the deadline of the request passed before it was looked at")
+            (raw,) = self._reader.messages()
             response = answer(self._unary, raw, self._deadline)
         except Exception as error:  # told to the caller
             return partial(self.fail, error)
+        finally:
+            self._held.release()
         self._over = True
-        self._held.release()
         return partial(self._stream.send, grpc_frames.BEGIN, grpc_frames.framed(response), grpc_frames.WELL)
 
 
 class ConversationCall(Call):
     """Any number of requests, each answered at once."""
 
+    _most_bytes = _MOST_TALK_BYTES
+
     def __init__(self, stream: Stream, headers: Headers, held: Held, conversation: Conversation) -> None:
         super().__init__(stream, headers, held)
         self._conversation = conversation
 
     def _came(self) -> None:
-        _hold(self._held)
         for raw in self._reader.messages():
             for message in self._conversation.method(parsed(self._conversation.request, raw)):
                 self._send(message.SerializeToString())
+                if self._stream.pending and self._stream.out.unread > _MOST_TALK_BYTES:
+                    raise Overloaded("Take the answers before you ask for more")
         if not self._reader.in_message:
             self._held.release()
 
@@ -156,23 +175,21 @@ class ConversationCall(Call):
 class WatchCall(Call):
     """One request, and messages until either side ends it."""
 
+    _most_bytes = _MOST_TALK_BYTES
+
     def __init__(self, stream: Stream, headers: Headers, held: Held, watch: Watch) -> None:
         super().__init__(stream, headers, held)
         self._watch = watch
         self._forget: Callable[[], None] | None = None
 
-    def _came(self) -> None:
-        super()._came()
-        _hold(self._held)
-
     def end(self) -> None:
         """The request is complete: begin."""
         try:
-            for raw in self._reader.messages():
-                self._forget = self._watch.method(parsed(self._watch.request, raw), self._tell)
-            self._held.release()
-            if self._forget is None:
+            if self._reader.in_message or self._reader.waiting != 1:
                 raise ServingError(_ONE)
+            (raw,) = self._reader.messages()
+            self._held.release()
+            self._forget = self._watch.method(parsed(self._watch.request, raw), self._tell)
         except Exception as error:  # told to the caller
             self.fail(error)
 
@@ -187,11 +204,6 @@ class WatchCall(Call):
         super().gone()
         if self._forget is not None:
             self._forget()
-
-
-def _hold(held: Held) -> None:
-    if held.count > _MOST_TALK_BYTES:
-        raise Overloaded(f"{held.count} bytes are more than a message of this method may have")
 
 
 class Refused:

@@ -25,7 +25,7 @@ WRONG_KIND = block({b":status": b"415"})
 
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
-_UNPACKED_BYTES = 1 << 20
+_PACKED_BYTES, _UNPACKED_BYTES = 1 << 16, 1 << 20
 """Compressed messages are unpacked in steps of this size, so that one that unpacks without end is stopped."""
 _WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
 ENCODINGS = b"identity,deflate,gzip"
@@ -78,7 +78,7 @@ class MessageReader:
         self._prefix = b""
         self._packed = self._left = 0
         self._partial = bytearray()
-        self._ready: list[bytes] = []
+        self._ready: list[tuple[int, bytes | bytearray]] = []
 
     @property
     def in_message(self) -> bool:
@@ -107,10 +107,11 @@ class MessageReader:
             piece, part = part[: self._left], part[self._left :]
             self._take(len(piece))
             self._left -= len(piece)
-            if self._left:
+            if self._left or self._partial:
                 self._partial += piece
-            else:
-                self._complete(bytes(piece))
+            if not self._left:
+                self._ready.append((self._packed, self._partial or bytes(piece)))
+                self._prefix, self._partial = b"", bytearray()
 
     def _begin(self) -> None:
         self._packed, self._left = PREFIX.unpack(self._prefix)
@@ -119,39 +120,40 @@ class MessageReader:
         if self._left > MOST_MESSAGE_BYTES:
             raise Overloaded(f"Received message larger than max ({self._left} vs. {MOST_MESSAGE_BYTES})")
 
-    def _complete(self, message: bytes) -> None:
-        if self._partial:
-            self._partial += message
-            message, self._partial = bytes(self._partial), bytearray()
-        self._prefix = b""
-        self._ready.append(self._unpacked(message) if self._packed else message)
-
     def messages(self) -> list[bytes]:
-        """Those that are complete; each is given out once."""
-        ready, self._ready = self._ready, []
-        return ready
+        """Those that are complete; each is given out once. It may take a while where they are large.
 
-    def _unpacked(self, message: bytes) -> bytes:
+        Raises:
+            ServingError: one cannot be unpacked, or `take` refuses what it unpacks to.
+        """
+        ready, self._ready = self._ready, []
+        return [self._unpacked(message) if packed else bytes(message) for packed, message in ready]
+
+    def _unpacked(self, message: bytes | bytearray) -> bytes:
         """As it was before it was compressed.
 
         Raises:
             Unimplemented: in a way that is not known here.
-            BadInput: it was not, or is damaged.
+            ServingError: it was not, or is damaged, or unpacks to more than `take` allows.
         """
         if self._encoding in (b"", b"identity"):
             raise ServingError("A message says that it is compressed, and grpc-encoding does not say how")
         if self._encoding not in _WINDOW_BITS:
             raise Unimplemented(f"Messages may be compressed by {ENCODINGS.decode()}, not by {self._encoding[:32]!r}")
         unpack = zlib.decompressobj(_WINDOW_BITS[self._encoding])
+        view, place = memoryview(message), 0
+        piece: bytes | memoryview = b""
         parts: list[bytes] = []
         try:
             while not unpack.eof:
-                part = unpack.decompress(message, _UNPACKED_BYTES)
-                if not part and not unpack.eof:
+                if not piece:
+                    piece, place = view[place : place + _PACKED_BYTES], place + _PACKED_BYTES
+                part = unpack.decompress(piece, _UNPACKED_BYTES)
+                if not part and not piece:
                     break
                 self._take(len(part))
                 parts.append(part)
-                message = unpack.unconsumed_tail
+                piece = unpack.unconsumed_tail
         except zlib.error as error:
             raise ServingError(f"A compressed message cannot be unpacked: {error}") from error
         if not unpack.eof:

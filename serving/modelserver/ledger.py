@@ -62,9 +62,9 @@ class Held:
 
     def release(self) -> None:
         """Give everything back; once is enough."""
-        if self.count:
-            self._ledger.give_back(self.count)
-            self.count = 0
+        count, self.count = self.count, 0
+        if count:
+            self._ledger.give_back(count)
 
     def __enter__(self) -> Self:
         return self

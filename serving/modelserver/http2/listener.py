@@ -129,10 +129,15 @@ class Listener:
         if len(self._peers) >= self._most and not self._make_room():
             accepted.close()
             return
-        accepted.setblocking(False)
-        if accepted.family != socket.AF_UNIX:
-            accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._peers.add(Peer(accepted, self))
+        try:
+            accepted.setblocking(False)
+            if accepted.family != socket.AF_UNIX:
+                accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a caller may vanish without a word
+            self._peers.add(Peer(accepted, self))
+        except OSError as error:
+            log.warning("a connection could not be served: %s", error)
+            accepted.close()
 
     def _make_room(self) -> bool:
         """Close the connection that has been idle for longest, if any is."""
@@ -188,6 +193,9 @@ class Listener:
                     peer.finish(now)
             except ConnectionFault as fault:
                 self._end(peer, fault)
+            except Exception:
+                log.exception("a connection failed unexpectedly")
+                self._cut(peer)
 
     def _woken_up(self) -> None:
         """Stop accepting: whoever connects now is told by the system that nobody listens."""

@@ -54,7 +54,7 @@ class Outbound:
         self._ended: OrderedDict[Stream, None] = OrderedDict()
         """Those that have trailers alone to send: they wait for the socket."""
         self.unread = 0
-        """Bytes of data that wait."""
+        """Bytes of data that wait for windows, or for the socket."""
         self._window = FIRST_WINDOW
         self.first_window = FIRST_WINDOW
         """Of a new stream."""

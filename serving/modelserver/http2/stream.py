@@ -26,6 +26,8 @@ class Sender(Protocol):
 
     first_window: int
     """Of a new stream."""
+    unread: int
+    """Bytes of answers that the caller takes no more of at the moment, on all streams."""
 
     def send(self, stream: "Stream", head: bytes, data: bytes, trailers: bytes | None) -> None:
         """See Stream.send."""
