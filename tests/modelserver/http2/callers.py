@@ -75,7 +75,7 @@ def literals(*fields: tuple[str, str]) -> bytes:
     return b"".join(b"\0" + name + value for name, value in zip(parts[::2], parts[1::2], strict=True))
 
 
-def request_fields(method: str = "Echo", **changes: str | None) -> dict[str, str]:
+def request_fields(method: str = "Echo", **changes: Any) -> dict[str, str]:
     """The headers of a call; an underscore in a name is a hyphen, None leaves one out."""
     fields: dict[str, str | None] = {
         ":method": "POST",
@@ -89,7 +89,7 @@ def request_fields(method: str = "Echo", **changes: str | None) -> dict[str, str
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def call_head(stream: int, method: str = "Echo", flags: int = END_HEADERS, **changes: str | None) -> bytes:
+def call_head(stream: int, method: str = "Echo", flags: int = END_HEADERS, **changes: Any) -> bytes:
     """HEADERS that begin a call."""
     return frame(HEADERS, flags, stream, literals(*request_fields(method, **changes).items()))
 
@@ -104,7 +104,7 @@ def bytes_value(value: bytes) -> bytes:
     return b"\n" + bytes((len(value),)) + value if value else b""
 
 
-def call(stream: int, method: str = "Echo", value: bytes = b"x", **changes: str | None) -> bytes:
+def call(stream: int, method: str = "Echo", value: bytes = b"x", **changes: Any) -> bytes:
     """A whole call in two frames."""
     return call_head(stream, method, **changes) + frame(DATA, END_STREAM, stream, framed(bytes_value(value)))
 
