@@ -80,7 +80,7 @@ def request_fields(method: str = "Echo", **changes: Any) -> dict[str, str]:
     fields: dict[str, str | None] = {
         ":method": "POST",
         ":scheme": "http",
-        ":path": method if method.startswith("/") else f"/test.Acts/{method}",
+        ":path": method if method[:1] in ("", "/") else f"/test.Acts/{method}",
         ":authority": "test",
         "te": "trailers",
         "content-type": "application/grpc",
