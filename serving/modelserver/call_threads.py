@@ -7,6 +7,7 @@ ends: every later call hangs. `CallExecutor` sends such a call to one of a few t
 and refuse it there; `are_short()` tells that this is one of those.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -16,11 +17,13 @@ from typing import Any, TypeVar
 
 from serving.errors import Overloaded
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 Tell = Callable[[], None]
 """What is left to do when a thread counts as free again: whoever hears that may send the next call at once."""
 Work = Callable[[], Tell | None]
-"""Must not raise."""
+"""What it raises is logged, and nobody hears of it."""
 _REFUSERS = 4
 _here = threading.local()
 
@@ -58,11 +61,11 @@ class CallThreads:
 
     def _answer(self) -> None:
         while (work := self._calls.get()) is not None:
-            tell = work()
+            tell = _done(work)
             with self._lock:
                 self._idle += 1
             if tell is not None:
-                tell()
+                _done(tell)
             del work, tell  # the next call may be long in coming, and the last one's tensors large
 
     def shutdown(self) -> None:
@@ -123,6 +126,15 @@ class CallExecutor(Executor):
         self._threads.shutdown()
         for _ in range(_REFUSERS):
             self._refusals.put(None)
+
+
+def _done(work: Callable[[], T]) -> T | None:
+    """What comes of it; a thread outlives what it does, or its place would be lost."""
+    try:
+        return work()
+    except Exception:
+        log.exception("a call failed unexpectedly")
+        return None
 
 
 def _start(target: Callable[[], None], name: str) -> bool:

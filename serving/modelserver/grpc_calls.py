@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from math import inf
-from typing import Any
 
 from google.protobuf.message import Message
 
@@ -17,11 +16,12 @@ from serving.modelserver import grpc_frames
 from serving.modelserver.call_threads import Tell, Work
 from serving.modelserver.grpc_methods import Conversation, Unary, Watch, answer, parsed, told
 from serving.modelserver.http2.header_blocks import Headers
-from serving.modelserver.http2.stream import Stream
+from serving.modelserver.http2.stream import NOBODY, Exchange, Stream
 from serving.modelserver.ledger import Held
 
 _MOST_TALK_BYTES = 1 << 20
 """Of what has come and is not answered where the thread that reads does all the work, and of answers not taken."""
+_MOST_WATCHED_BYTES = 1 << 14
 _ONE = "A call of this method brings one whole message"
 _TOO_LATE = "the request was not sent whole in time"
 
@@ -67,15 +67,19 @@ class Call:
         self._over = True
         self._held.release()
 
+    def done(self) -> None:
+        """See Exchange."""
+        self._held.release()
+
     def late(self) -> None:
         """See Exchange."""
         self.fail(DeadlineExceeded(_TOO_LATE))
 
     def fail(self, error: Exception) -> None:
         """End with an error."""
+        self._held.release()
         if not self._over:
             self._over = True
-            self._held.release()
             self._stream.send(trailers=grpc_frames.failed(*told(error), begun=self._begun))
 
     def _send(self, message: bytes) -> None:
@@ -131,17 +135,22 @@ class UnaryCall(Call):
         """Find the answer, on whatever thread this is; what is returned sends it."""
         try:
             if self._over:
-                return None
+                return self._held.release
             if self._deadline is not None and time.monotonic() >= self._deadline:
                 raise DeadlineExceeded("the deadline of the request passed before it was looked at")
             (raw,) = self._reader.messages()
-            response = answer(self._unary, raw, self._deadline)
+            response = grpc_frames.framed(answer(self._unary, raw, self._deadline))
+            self._held.release()
+            self._take(len(response))  # until it is out, for the caller may not take it
         except Exception as error:  # told to the caller
             return partial(self.fail, error)
-        finally:
+        return partial(self._tell, response)
+
+    def _tell(self, response: bytes) -> None:
+        self._over, self._on_thread = True, False
+        self._stream.send(grpc_frames.BEGIN, response, grpc_frames.WELL)
+        if self._stream.closed:  # it may have been before this, when nothing was given back
             self._held.release()
-        self._over = True
-        return partial(self._stream.send, grpc_frames.BEGIN, grpc_frames.framed(response), grpc_frames.WELL)
 
 
 class ConversationCall(Call):
@@ -173,9 +182,9 @@ class ConversationCall(Call):
 
 
 class WatchCall(Call):
-    """One request, and messages until either side ends it."""
+    """One request, and messages until either side ends it; the request counts for as long."""
 
-    _most_bytes = _MOST_TALK_BYTES
+    _most_bytes = _MOST_WATCHED_BYTES
 
     def __init__(self, stream: Stream, headers: Headers, held: Held, watch: Watch) -> None:
         super().__init__(stream, headers, held)
@@ -188,7 +197,6 @@ class WatchCall(Call):
             if self._reader.in_message or self._reader.waiting != 1:
                 raise ServingError(_ONE)
             (raw,) = self._reader.messages()
-            self._held.release()
             self._forget = self._watch.method(parsed(self._watch.request, raw), self._tell)
         except Exception as error:  # told to the caller
             self.fail(error)
@@ -206,26 +214,7 @@ class WatchCall(Call):
             self._forget()
 
 
-class Refused:
-    """A request that was answered with its head."""
-
-    def data(self, part: memoryview) -> None:
-        """Nobody reads it."""
-
-    def end(self) -> None:
-        """Nobody waits for it."""
-
-    def gone(self) -> None:
-        """Nobody minds."""
-
-    def late(self) -> None:
-        """Nobody waits for it."""
-
-
-REFUSED: Any = Refused()
-
-
-def refuse(stream: Stream, code: Code, message: str) -> Refused:
+def refuse(stream: Stream, code: Code, message: str) -> Exchange:
     """Answer before the request has come."""
     stream.send(trailers=grpc_frames.failed(code, message))
-    return REFUSED  # type: ignore[no-any-return]
+    return NOBODY

@@ -8,6 +8,7 @@ hands it to the one that answers, which writes to the socket itself: half the CP
 import contextlib
 import errno
 import os
+import re
 import socket
 from dataclasses import dataclass
 from math import inf
@@ -16,16 +17,18 @@ from pathlib import Path
 from serving.errors import Code, Unavailable
 from serving.modelserver import grpc_frames
 from serving.modelserver.call_threads import CallThreads
-from serving.modelserver.grpc_calls import REFUSED, ConversationCall, UnaryCall, WatchCall, refuse
+from serving.modelserver.grpc_calls import ConversationCall, UnaryCall, WatchCall, refuse
 from serving.modelserver.grpc_methods import Conversation, Services, Unary
 from serving.modelserver.http2.header_blocks import Headers
 from serving.modelserver.http2.limits import ConnectionLimits
 from serving.modelserver.http2.listener import Listener
-from serving.modelserver.http2.stream import Exchange, Stream
+from serving.modelserver.http2.stream import NOBODY, Exchange, Stream
 from serving.modelserver.ledger import Held, Ledger
 from serving.modelserver.rest_limits import most_connections
 
 _BACKLOG = 2048
+_PROBE_S = 1.0
+_GRPC = re.compile(rb"application/grpc(?![^+;])")  # grpc-web is another matter
 _AGE, _GRACE, _IDLE = (
     "grpc.max_connection_age_ms",
     "grpc.max_connection_age_grace_ms",
@@ -65,7 +68,6 @@ class GrpcDoor:
 
         Raises:
             Unavailable: a port or socket that cannot be had.
-            Overloaded: the system has no thread for it.
         """
         self._options = options
         self._methods = {
@@ -84,9 +86,9 @@ class GrpcDoor:
 
     def _begin(self, stream: Stream, headers: Headers) -> Exchange:
         """Make a call of a request."""
-        if not headers.get(b"content-type", b"").startswith(b"application/grpc") or headers[b":method"] != b"POST":
+        if headers[b":method"] != b"POST" or not _GRPC.match(headers.get(b"content-type", b"")):
             stream.send(trailers=grpc_frames.WRONG_KIND)
-            return REFUSED  # type: ignore[no-any-return]
+            return NOBODY
         method = self._methods.get(headers[b":path"])
         held = Held(self._ledger)
         if method is None:
@@ -99,11 +101,11 @@ class GrpcDoor:
 
     def stop(self, grace_s: float) -> None:
         """Take no new calls, let those under way end for so long, then cut them off."""
-        self._listener.stop(grace_s)
-        self._threads.shutdown()
         if self._options.socket_path is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self._options.socket_path)
+                os.unlink(self._options.socket_path)  # first: later it may be that of the server that comes next
+        self._listener.stop(grace_s)
+        self._threads.shutdown()
 
 
 def _limits(options: GrpcOptions) -> ConnectionLimits:
@@ -148,6 +150,7 @@ def clear(path: Path) -> None:
     with contextlib.suppress(OSError):
         if path.is_socket():
             with socket.socket(socket.AF_UNIX) as probe:
+                probe.settimeout(_PROBE_S)
                 refused = probe.connect_ex(str(path)) == errno.ECONNREFUSED
             if not refused:
                 raise Unavailable(

@@ -25,6 +25,8 @@ WRONG_KIND = block({b":status": b"415"})
 
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
+_LONGEST_S = 1e9
+"""Longer than anybody waits, and short enough for every clock."""
 _PACKED_BYTES, _UNPACKED_BYTES = 1 << 16, 1 << 20
 """Compressed messages are unpacked in steps of this size, so that one that unpacks without end is stopped."""
 _WINDOW_BITS = {b"gzip": 31, b"deflate": 15}
@@ -61,7 +63,7 @@ def timeout_s(header: bytes | None) -> float | None:
     found = _TIMEOUT.fullmatch(header)
     if found is None:
         raise BadInput(f"grpc-timeout is one to eight digits and one of H, M, S, m, u, n; was {header[:32]!r}")
-    return int(found[1]) * _UNITS[found[2]]
+    return min(int(found[1]) * _UNITS[found[2]], _LONGEST_S)
 
 
 class MessageReader:

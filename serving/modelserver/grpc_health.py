@@ -86,6 +86,10 @@ class Health:
         """Send the state of one name now and whenever it changes; returns what forgets the caller."""
         service = request.service
         with self._lock:
+            if self._draining.is_set():
+                send(_Status(status=_Status.NOT_SERVING))
+                send(None)
+                return _nothing
             send(_Status(status=self._told.get(service, _Status.SERVICE_UNKNOWN)))
             self._watching.setdefault(service, set()).add(send)
         return partial(self._forget, service, send)
@@ -131,3 +135,7 @@ class Health:
                 self._told[service] = now
                 for send in self._watching.get(service, ()):
                     send(_Status(status=now))
+
+
+def _nothing() -> None:
+    """What is left to do for somebody who was never written down."""

@@ -163,11 +163,11 @@ class GrpcLibraryDoor:
 
     def stop(self, grace_s: float) -> None:
         """Take no new calls, let those under way end for so long, then cut them off."""
-        self._server.stop(grace_s).wait()
-        self._pool.shutdown()
         if self._options.socket_path is not None:
             with contextlib.suppress(OSError):
-                os.unlink(self._options.socket_path)
+                os.unlink(self._options.socket_path)  # first: later it may be that of the server that comes next
+        self._server.stop(grace_s).wait()
+        self._pool.shutdown()
 
 
 def _arguments(options: GrpcOptions) -> list[tuple[str, Any]]:

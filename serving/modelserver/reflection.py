@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 from serving.modelserver.grpc_methods import Conversation, Services
 from serving.wire.protos import POOL
 
+_MOST_KNOWN, _LONGEST_KNOWN = 256, 256
 _SERVICE: str = reflection_pb2.DESCRIPTOR.services_by_name["ServerReflection"].full_name
 
 
@@ -22,6 +23,8 @@ class Reflection:
             POOL.AddSerializedFile(file.serialized_pb)
         self._names = (*services, _SERVICE)
         self._servicer: Any = None
+        self._known: dict[bytes, Sequence[Message]] = {}
+        """Answers that were given, by their questions: they never change, and some take long to put together."""
 
     def services(self) -> Services:
         """The service."""
@@ -30,9 +33,14 @@ class Reflection:
 
     def answers(self, question: Any) -> Iterable[Message]:
         """What one question is answered with."""
+        key = question.SerializeToString()
+        if (known := self._known.get(key)) is not None:
+            return known
         if self._servicer is None:
             from grpc_reflection.v1alpha import reflection
 
             self._servicer = reflection.ReflectionServicer(self._names, pool=POOL)
-        found: Iterable[Message] = self._servicer.ServerReflectionInfo(iter((question,)), None)
+        found = tuple(self._servicer.ServerReflectionInfo(iter((question,)), None))
+        if len(self._known) < _MOST_KNOWN and len(key) <= _LONGEST_KNOWN:
+            self._known[key] = found
         return found

@@ -15,20 +15,20 @@ from serving.modelserver.http2.frame_reader import MOST_DATA_FRAME, FrameReader
 from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed, Setting
 from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES, HeaderReader, Headers
 from serving.modelserver.http2.header_frames import HeaderFrames
-from serving.modelserver.http2.limits import ConnectionLimits
+from serving.modelserver.http2.limits import (
+    CONNECTION_WINDOW,
+    LAST_CALL_S,
+    MOST_NOISE,
+    MOST_UNREAD_BYTES,
+    STREAM_WINDOW,
+    STREAMS_PER_NOISE,
+    ConnectionLimits,
+)
 from serving.modelserver.http2.outbound import Outbound
 from serving.modelserver.http2.stream import Exchange, Stream
 
 Begin = Callable[[Stream, Headers], Exchange]
 """Makes an exchange of a request; called on the thread that reads."""
-
-_STREAM_WINDOW = 1 << 20
-_CONNECTION_WINDOW = 1 << 24
-_MOST_NOISE = 10_000
-"""Frames that bring nothing; half of that is forgiven each second."""
-_STREAMS_PER_NOISE = 64
-_LAST_CALL_S = 0.1
-"""Requests that are sent in this time after the caller was told to go are still taken: they were on their way."""
 
 
 class Connection:
@@ -37,36 +37,29 @@ class Connection:
     def __init__(
         self, peer: socket.socket, limits: ConnectionLimits, begin: Begin, want_write: Callable[[bool], None]
     ) -> None:
-        """Say hello.
-
-        Args:
-            peer: the accepted socket, which does not block.
-            limits: of this connection.
-            begin: see Begin.
-            want_write: see Outbound.
-        """
+        """Say hello. Args: peer: an accepted socket, which does not block. want_write: see Outbound."""
         self._limits, self._begin = limits, begin
         self.out = Outbound(peer, want_write)
         self._frames, self._blocks, self._headers = FrameReader(self), HeaderFrames(), HeaderReader()
         self._has_settings = False
         self._data: Stream | None = None
         self._data_flags = 0
-        self._window = _CONNECTION_WINDOW
+        self._window = CONNECTION_WINDOW
         self._last = 0
         """The highest stream that the caller has opened."""
         self._noise = 0
-        self._born = self.used = self._called = time.monotonic()
+        self._born = self.used = self._called = self._looked = time.monotonic()
         self._age_s = limits.age_s * random.uniform(0.9, 1.1)  # those who came together need not leave together
         self._leaves_at: float | None = None
         self._closes = False
         """The caller knows that no further request is taken."""
         hello = {
             Setting.MAX_CONCURRENT_STREAMS: limits.most_streams,
-            Setting.INITIAL_WINDOW_SIZE: _STREAM_WINDOW,
+            Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
             Setting.MAX_FRAME_SIZE: MOST_DATA_FRAME,
             Setting.MAX_HEADER_LIST_SIZE: MOST_HEADER_BYTES,
         }
-        self.out.control(frames.settings(hello) + frames.window_update(0, _CONNECTION_WINDOW - frames.FIRST_WINDOW))
+        self.out.control(frames.settings(hello) + frames.window_update(0, CONNECTION_WINDOW - frames.FIRST_WINDOW))
 
     def receive(self, view: memoryview) -> None:
         """Take what has come; its memory is good only until this returns.
@@ -97,7 +90,7 @@ class Connection:
 
     def _count_noise(self, weight: int = 1) -> None:
         self._noise += weight
-        if self._noise > _MOST_NOISE:
+        if self._noise > MOST_NOISE:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 
     def _continuation(self, number: int, flags: int, payload: bytes) -> None:
@@ -135,11 +128,12 @@ class Connection:
         except Malformed as fault:
             self._refuse(number, fault.code)
             return None
-        if self._closes or len(self.out.streams) >= self._limits.most_streams:
+        out = self.out
+        if self._closes or len(out.streams) >= self._limits.most_streams or out.unread > MOST_UNREAD_BYTES:
             self._refuse(number, ErrorCode.REFUSED_STREAM)
             return None
         self._called = self.used
-        self.out.streams[number] = stream = Stream(number, self.out, _STREAM_WINDOW)
+        out.streams[number] = stream = Stream(number, out, STREAM_WINDOW)
         if (length := headers.get(b"content-length")) is not None:
             stream.promised = int(length)
         stream.exchange = self._begin(stream, headers)
@@ -167,9 +161,9 @@ class Connection:
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"stream {number} sends more than was granted")
         if not length:
             self._count_noise()
-        if self._window < _CONNECTION_WINDOW // 2:
-            self.out.control(frames.window_update(0, _CONNECTION_WINDOW - self._window))
-            self._window = _CONNECTION_WINDOW
+        if self._window < CONNECTION_WINDOW // 2:
+            self.out.control(frames.window_update(0, CONNECTION_WINDOW - self._window))
+            self._window = CONNECTION_WINDOW
         if stream is not None and stream.ended:
             self._break(stream, ErrorCode.STREAM_CLOSED)
             stream = None
@@ -192,9 +186,9 @@ class Connection:
         self._data = None
         if self._data_flags & frames.END_STREAM:
             self._end(stream)
-        elif stream.receive_window < _STREAM_WINDOW // 2 and not stream.closed:
-            self.out.control(frames.window_update(stream.number, _STREAM_WINDOW - stream.receive_window))
-            stream.receive_window = _STREAM_WINDOW
+        elif stream.receive_window < STREAM_WINDOW // 2 and not stream.closed:
+            self.out.control(frames.window_update(stream.number, STREAM_WINDOW - stream.receive_window))
+            stream.receive_window = STREAM_WINDOW
 
     def _end(self, stream: Stream) -> None:
         stream.ended = True
@@ -232,8 +226,10 @@ class Connection:
             if setting == Setting.ENABLE_PUSH and value > 1:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
             if setting == Setting.INITIAL_WINDOW_SIZE:
-                self._count_noise(1 + len(self.out.streams) // _STREAMS_PER_NOISE)  # each of them is looked at
+                self._count_noise(1 + len(self.out.streams) // STREAMS_PER_NOISE)  # each of them is looked at
                 self.out.change_first_window(value)
+            if setting == Setting.HEADER_TABLE_SIZE and value < frames.FIRST_TABLE_BYTES:
+                self.out.forget_table()
             if setting == Setting.MAX_FRAME_SIZE:
                 self.out.change_most_frame(value)
         self.out.control(frames.frame(frames.SETTINGS, frames.ACK, 0))
@@ -266,7 +262,8 @@ class Connection:
     def look(self, now: float) -> bool:
         """See what has taken too long; False if the connection is over. Called again and again."""
         limits = self._limits
-        self._noise = max(0, self._noise - _MOST_NOISE // 2)
+        self._noise = max(0, self._noise - int(MOST_NOISE / 2 * (now - self._looked)))
+        self._looked = now
         if self.out.stuck_s(now) > limits.silence_s or (not self._has_settings and now - self._born > limits.silence_s):
             return False
         for stream in list(self.out.streams.values()):
@@ -282,7 +279,7 @@ class Connection:
 
     def _stays(self, now: float, leaves_at: float) -> bool:
         """Of a connection that was told to go: whether it has not yet."""
-        if not self._closes and now - leaves_at >= _LAST_CALL_S:
+        if not self._closes and now - leaves_at >= LAST_CALL_S:
             self._closes = True
             self.out.control(frames.goaway(self._last, ErrorCode.NO_ERROR))
         if self._closes and not self.out.streams and not self.out.waits:

@@ -22,6 +22,8 @@ STREAM_MASK = 2**31 - 1
 """The highest bit of a stream's number is reserved."""
 FIRST_WINDOW = 65_535
 """Of a connection and of each stream, before anybody says otherwise."""
+FIRST_TABLE_BYTES = 4096
+"""Of HPACK's table, in the same way."""
 LEAST_FRAME, MOST_FRAME = 16_384, 2**24 - 1
 """Bounds of SETTINGS_MAX_FRAME_SIZE; the lower one holds until a peer says otherwise."""
 

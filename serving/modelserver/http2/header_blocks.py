@@ -31,6 +31,8 @@ _NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _ILLEGAL_VALUE = re.compile(rb"[\0\r\n]")
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TABLE_SIZE_UPDATE = range(0x20, 0x40)
+_TOO_MANY_UPDATES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
+"""Two at the most mean anything (RFC 7541, section 4.2), and each costs as much as a header."""
 _OF_THE_CONNECTION = frozenset((b"connection", b"proxy-connection", b"keep-alive", b"transfer-encoding", b"upgrade"))
 
 
@@ -72,7 +74,7 @@ class HeaderReader:
         if self._known_at != self._table.changes or len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()
             self._known_at = self._table.changes
-        elif size <= _LARGEST_REMEMBERED:
+        elif max(size, len(block)) <= _LARGEST_REMEMBERED:
             self._known[block] = headers
         return headers
 
@@ -80,6 +82,8 @@ class HeaderReader:
         """Any header block, trailers too: the table has to follow all of them."""
         if block and block[0] in _TABLE_SIZE_UPDATE:
             self._table.changes += 1
+            if _TOO_MANY_UPDATES.match(block):
+                raise ConnectionFault(ErrorCode.COMPRESSION_ERROR, "the size of HPACK's table changes too often")
         try:
             return [(bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError as error:

@@ -3,6 +3,17 @@
 from dataclasses import dataclass
 from math import inf
 
+STREAM_WINDOW, CONNECTION_WINDOW = 1 << 20, 1 << 24
+"""Bytes of requests that may be on their way."""
+MOST_NOISE = 10_000
+"""Frames that bring nothing; half of that is forgiven each second."""
+STREAMS_PER_NOISE = 64
+"""So many streams that have to be looked at count as one such frame."""
+MOST_UNREAD_BYTES = 1 << 26
+"""A caller who does not take so much of the answers gets no further ones on this connection."""
+LAST_CALL_S = 0.1
+"""Requests that are sent in this time after the caller was told to go are still taken: they were on their way."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:

@@ -1,12 +1,14 @@
 """The thread that accepts connections and reads from all of them; it never waits for one."""
 
 import contextlib
+import errno
 import logging
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from serving.modelserver.http2.connection import Begin, Connection
@@ -17,9 +19,12 @@ log = logging.getLogger(__name__)
 
 _READ_BYTES = 256 * 1024
 _LOOK_S, _LOOK_OFTEN_S = 1.0, 0.05
-"""How often all connections are looked at; the second while the listener closes."""
+"""How often all connections are looked at: at least, and at most, which is also while the listener closes."""
+_LOOKS = 4
+"""In the shortest of the limits' times."""
 _LINGER_S = 1.0
-"""So long a caller may take to read last words before the connection is cut."""
+"""So long a caller who broke the rules may take to read last words before the connection is cut."""
+_NO_ROOM = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -29,31 +34,33 @@ class Peer:
 
     def __init__(self, accepted: socket.socket, listener: "Listener") -> None:
         self.socket = accepted
-        self._selector, self._lock = listener.selector, threading.Lock()
-        self._open = True
+        self._selector, self._open = listener.selector, True
         self.ends_at: float | None = None
         """When it is cut, once the last words are said."""
         listener.selector.register(accepted, _READ, self)
         self.connection = Connection(accepted, listener.limits, listener.begin, self._want_write)
 
-    def _want_write(self, wanted: bool) -> None:
-        with self._lock:
-            if self._open:
-                self._selector.modify(self.socket, _READ | _WRITE if wanted else _READ, self)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is asked and nothing has yet to be said."""
+        return not self.connection.out.streams and not self.connection.out.waits
 
-    def finish(self, now: float) -> None:
+    def _want_write(self, wanted: bool) -> None:
+        """Called under the lock of Outbound, which is closed before the socket is."""
+        if self._open:
+            self._selector.modify(self.socket, _READ | _WRITE if wanted else _READ, self)
+
+    def finish(self, now: float, linger_s: float = _LINGER_S) -> None:
         """Nothing more is said; what still comes is dropped, for to close at once would take the last words away."""
         if self.ends_at is None:
-            self.ends_at = now + _LINGER_S
+            self.ends_at = now + linger_s
             with contextlib.suppress(OSError):
                 self.socket.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
         """Cut it."""
         self.connection.lost()  # first: a thread that still wrote here could reach whoever gets this file's number next
-        with self._lock:
-            if not self._open:
-                return
+        if self._open:
             self._open = False
             self._selector.unregister(self.socket)
             self.socket.close()
@@ -76,12 +83,16 @@ class Listener:
         self.limits, self.begin = limits, begin
         self.selector = selectors.DefaultSelector()
         self._sockets, self._most = sockets, most_connections
-        self._peers: set[Peer] = set()
+        self._peers: OrderedDict[Peer, None] = OrderedDict()
+        """In the order in which they were last heard of."""
         self._space = bytearray(_READ_BYTES)
         self._resting: list[socket.socket] = []
         """Listening sockets by which nobody is let in at the moment, since the system has no file for more."""
         self._wake, self._woken = socket.socketpair()
         self._ends_at: float | None = None
+        shortest_s = min(limits.silence_s, limits.whole_s, limits.age_s, limits.grace_s, limits.idle_s)
+        self._look_s = max(_LOOK_OFTEN_S, min(_LOOK_S, shortest_s / _LOOKS))
+        self._looks_at = 0.0
         self.selector.register(self._woken, _READ, self._woken_up)
         for one in sockets:
             one.setblocking(False)
@@ -97,21 +108,27 @@ class Listener:
         self._thread.join()
 
     def _run(self) -> None:
-        looks_at = 0.0
         try:
             while self._ends_at is None or (self._peers and time.monotonic() < self._ends_at):
-                for key, events in self.selector.select(max(0.0, looks_at - time.monotonic())):
-                    if isinstance(key.data, Peer):
-                        self._serve(key.data, events)
-                    else:
-                        key.data()
-                if (now := time.monotonic()) >= looks_at or self._ends_at is not None:
+                for key, events in self.selector.select(max(0.0, self._looks_at - time.monotonic())):
+                    self._happen(key.data, events)
+                if (now := time.monotonic()) >= self._looks_at:
                     self._look(now)
-                    looks_at = now + (_LOOK_S if self._ends_at is None else _LOOK_OFTEN_S)
+                    self._looks_at = now + (self._look_s if self._ends_at is None else _LOOK_OFTEN_S)
         except Exception:
             log.exception("the gRPC port has stopped")
         finally:
             self._close()
+
+    def _happen(self, what: Peer | Callable[[], None], events: int) -> None:
+        """One event; whatever fails, the port stays open."""
+        try:
+            if isinstance(what, Peer):
+                self._serve(what, events)
+            else:
+                what()
+        except Exception:
+            log.exception("an event of the gRPC port failed unexpectedly")
 
     def _let_in(self, listening: socket.socket) -> None:
         self.selector.register(listening, _READ, partial(self._accept, listening))
@@ -122,9 +139,10 @@ class Listener:
         except BlockingIOError:
             return
         except OSError as error:
-            log.warning("a connection could not be accepted: %s", error)
-            self.selector.unregister(listening)
-            self._resting.append(listening)
+            if error.errno in _NO_ROOM:  # all others are the caller's, who has left again
+                log.warning("no connection can be accepted for a second: %s", error)
+                self.selector.unregister(listening)
+                self._resting.append(listening)
             return
         if len(self._peers) >= self._most and not self._make_room():
             accepted.close()
@@ -134,17 +152,16 @@ class Listener:
             if accepted.family != socket.AF_UNIX:
                 accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)  # a caller may vanish without a word
-            self._peers.add(Peer(accepted, self))
+            self._peers[Peer(accepted, self)] = None
         except OSError as error:
             log.warning("a connection could not be served: %s", error)
             accepted.close()
 
     def _make_room(self) -> bool:
         """Close the connection that has been idle for longest, if any is."""
-        idle = [peer for peer in self._peers if not peer.connection.out.streams]
-        if not idle:
+        longest = next((peer for peer in self._peers if peer.is_idle), None)
+        if longest is None:
             return False
-        longest = min(idle, key=lambda peer: peer.connection.used)
         longest.connection.fail(ConnectionFault(ErrorCode.NO_ERROR, "the place is needed; connect again when you call"))
         self._cut(longest)
         return True
@@ -159,6 +176,7 @@ class Listener:
                 if not count:
                     self._cut(peer)
                 elif peer.ends_at is None:
+                    self._peers.move_to_end(peer)
                     peer.connection.receive(memoryview(self._space)[:count])
         except BlockingIOError:
             return
@@ -175,7 +193,7 @@ class Listener:
         peer.finish(time.monotonic())
 
     def _cut(self, peer: Peer) -> None:
-        self._peers.discard(peer)
+        self._peers.pop(peer, None)
         peer.close()
 
     def _look(self, now: float) -> None:
@@ -190,7 +208,7 @@ class Listener:
                 if self._ends_at is not None:
                     peer.connection.leave()
                 if not peer.connection.look(now):
-                    peer.finish(now)
+                    peer.finish(now, self.limits.silence_s if peer.is_idle else _LINGER_S)
             except ConnectionFault as fault:
                 self._end(peer, fault)
             except Exception:
@@ -201,6 +219,7 @@ class Listener:
         """Stop accepting: whoever connects now is told by the system that nobody listens."""
         self.selector.unregister(self._woken)
         self._close_sockets()
+        self._looks_at = 0.0
 
     def _close_sockets(self) -> None:
         for one in self._sockets:

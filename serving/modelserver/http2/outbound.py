@@ -8,7 +8,7 @@ thread goes on with it when there is room.
 import socket
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from serving.modelserver.http2.frames import (
@@ -59,6 +59,8 @@ class Outbound:
         self.first_window = FIRST_WINDOW
         """Of a new stream."""
         self._most_data = LEAST_FRAME
+        self._table_update = b""
+        """What the next header block has to begin with."""
         self.closed = False
         self.moved = time.monotonic()
         """When the socket last took something that had waited for it."""
@@ -95,7 +97,7 @@ class Outbound:
         with self._lock:
             if stream.closed or self.closed or stream.trailers is not None:
                 return
-            parts = [frame(HEADERS, END_HEADERS, stream.number, head)] if head else []
+            parts = [self._headers(END_HEADERS, stream, head)] if head else []
             if self._must_wait(stream, len(data)):
                 self._write(b"".join(parts))
                 self._queue(stream, data, trailers)
@@ -118,12 +120,18 @@ class Outbound:
         """The frames that end an answer; what the caller has not sent of its request is not wanted any more."""
         stream.closed = True
         self.streams.pop(stream.number, None)
-        end = frame(HEADERS, END_HEADERS | END_STREAM, stream.number, trailers)
+        end = self._headers(END_HEADERS | END_STREAM, stream, trailers)
+        stream.exchange.done()
         return end if stream.ended else end + reset(stream.number, ErrorCode.NO_ERROR)
+
+    def _headers(self, flags: int, stream: Stream, block: bytes) -> bytes:
+        update, self._table_update = self._table_update, b""
+        return frame(HEADERS, flags, stream.number, update + block)
 
     def _queue(self, stream: Stream, data: bytes, trailers: bytes | None) -> None:
         stream.moved = time.monotonic()
         if data:
+            stream.pending = stream.pending or deque()
             stream.pending.append(memoryview(data))
             self.unread += len(data)
         stream.trailers = trailers
@@ -149,6 +157,7 @@ class Outbound:
             self._send_some(self._ready.popitem(last=False)[0])
 
     def _send_some(self, stream: Stream) -> None:
+        assert stream.pending
         part = stream.pending[0]
         size = min(len(part), self._window, stream.window, self._most_data)
         if size <= 0:
@@ -253,6 +262,14 @@ class Outbound:
         with self._lock:
             self._most_data = min(size, _LARGEST_DATA)
 
+    def forget_table(self) -> None:
+        """SETTINGS_HEADER_TABLE_SIZE is below what it was: the next header block says that we keep no table.
+
+        Source: RFC 7541, section 4.2.
+        """
+        with self._lock:
+            self._table_update = b"\x20"
+
     def drop(self, stream: Stream) -> bool:
         """Nobody wants more of a stream; whether its answer was not out yet."""
         with self._lock:
@@ -260,7 +277,7 @@ class Outbound:
                 return False
             stream.closed = True
             self.unread -= sum(map(len, stream.pending))
-            stream.pending.clear()
+            stream.pending = ()
             self.streams.pop(stream.number, None)
             self._waiting.discard(stream)
             self._ready.pop(stream, None)

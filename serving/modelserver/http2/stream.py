@@ -15,10 +15,35 @@ class Exchange(Protocol):
         """The request is complete."""
 
     def gone(self) -> None:
-        """Nobody waits for the answer any more: the caller has reset the stream, or left. Comes at most once."""
+        """Nobody waits for the answer any more: the caller has reset the stream, or left."""
+
+    def done(self) -> None:
+        """The answer is out. Called on any thread; either this comes or `gone`, once."""
 
     def late(self) -> None:
         """The request has not been sent on for too long; it must be answered."""
+
+
+class Nobody:
+    """An exchange that is over before it has begun."""
+
+    def data(self, part: memoryview) -> None:
+        """Nobody reads it."""
+
+    def end(self) -> None:
+        """Nobody waits for it."""
+
+    def gone(self) -> None:
+        """Nobody minds."""
+
+    def done(self) -> None:
+        """Nobody minds."""
+
+    def late(self) -> None:
+        """Nobody waits for it."""
+
+
+NOBODY = Nobody()
 
 
 class Sender(Protocol):
@@ -59,8 +84,8 @@ class Stream:
         """Bytes of data that the caller may still send."""
         self.promised: int | None = None
         """Bytes of data that are yet to come, where the caller has said how many."""
-        self.exchange: Exchange
-        self.pending: deque[memoryview] = deque()
+        self.exchange: Exchange = NOBODY
+        self.pending: deque[memoryview] | tuple[()] = ()
         """Data that waits for a window."""
         self.trailers: bytes | None = None
         """The block that ends the answer, once all data is out."""
