@@ -112,8 +112,20 @@ def call(stream: int, method: str = "Echo", value: bytes = b"x", **changes: Any)
 class Caller:
     """A connection; use it as a context manager."""
 
-    def __init__(self, stage: Stage, *pairs: tuple[int, int], greet: bool = True) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", stage.port), timeout=20)
+    def __init__(self, place: Stage | int, *pairs: tuple[int, int], greet: bool = True, room_bytes: int = 0) -> None:
+        """Connect.
+
+        Args:
+            place: a door, or a port.
+            pairs: of the first SETTINGS.
+            greet: say hello.
+            room_bytes: of the system, for what is not read.
+        """
+        self.socket = socket.socket()
+        self.socket.settimeout(20)
+        if room_bytes:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, room_bytes)
+        self.socket.connect(("127.0.0.1", place if isinstance(place, int) else place.port))
         self._came = b""
         self._decoder = hpack.Decoder()
         self._pings = 0
@@ -160,6 +172,14 @@ class Caller:
                     said.append(found)
         except (EOFError, ConnectionResetError):
             return said[-1]
+
+    def ends(self) -> bool:
+        """Whether the connection ends; all that is said before is passed over."""
+        try:
+            while True:
+                self.frame()
+        except (EOFError, ConnectionResetError):
+            return True
 
     def answer(self, stream: int) -> Answer:
         """The answer on one stream, which must come to a good end; data of others is passed over."""

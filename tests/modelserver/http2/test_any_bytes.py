@@ -18,6 +18,7 @@ from serving.modelserver.http2.frame_reader import FrameReader
 from serving.modelserver.http2.frames import ConnectionFault, Malformed
 from serving.modelserver.http2.header_blocks import HeaderReader
 from serving.modelserver.http2.limits import ConnectionLimits
+from serving.modelserver.http2.stream import NOBODY
 from tests.modelserver.http2.callers import DATA, PADDED, PREFACE, call_head, frame, framed, request_fields
 from tests.modelserver.http2.callers import settings as settings_frame
 
@@ -85,14 +86,7 @@ def test_padding_is_no_data_and_counts_as_length() -> None:
 
 def rules_of(near: socket.socket) -> Connection:
     """One connection whose requests nobody answers."""
-
-    class Nobody:
-        def data(self, part: memoryview) -> None: ...
-        def end(self) -> None: ...
-        def gone(self) -> None: ...
-        def late(self) -> None: ...
-
-    return Connection(near, ConnectionLimits(), lambda stream, headers: Nobody(), lambda wanted: None)
+    return Connection(near, ConnectionLimits(), lambda stream, headers: NOBODY, lambda wanted: None)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,100 @@
+"""Calls of every kind from their beginning to their end, and as many at once as may be."""
+
+import threading
+
+from tests.modelserver.http2.callers import (
+    DATA,
+    END_HEADERS,
+    END_STREAM,
+    HEADERS,
+    RST_STREAM,
+    Caller,
+    bytes_value,
+    call,
+    call_head,
+    frame,
+    framed,
+    literals,
+)
+from tests.modelserver.http2.doors import Stage, stage
+from tests.waiting import until
+
+RESOURCE_EXHAUSTED = 8
+ONE = bytes_value(b"one")
+
+
+def test_a_conversation_answers_question_by_question(shared: Stage) -> None:
+    with Caller(shared) as caller:
+        caller.send(call_head(1, "Talk"), frame(DATA, 0, 1, framed(ONE) + framed(b"")[:2]))
+        assert caller.next(HEADERS).flags == END_HEADERS
+        assert caller.next(DATA).payload == framed(ONE)
+        caller.send(frame(DATA, 0, 1, framed(b"")[2:]))
+        assert caller.next(DATA).payload == framed(b"")
+        caller.send(frame(DATA, 0, 1, framed(b"\xff")))
+        assert caller.next(HEADERS).flags & END_STREAM
+    shared.until_nothing_is_held()
+
+
+def test_a_conversation_of_nothing_ends_well(shared: Stage) -> None:
+    with Caller(shared) as caller:
+        caller.send(call_head(1, "Talk"), frame(DATA, END_STREAM, 1), call_head(3, "Talk", END_HEADERS | END_STREAM))
+        assert caller.answer(1).status == 0
+        assert caller.answer(3).status == 0
+
+
+def test_who_watches_is_told_and_may_leave(shared: Stage) -> None:
+    with Caller(shared) as caller:
+        caller.send(call(1, "Watch", b"first"))
+        assert caller.next(DATA).payload == framed(bytes_value(b"first"))
+        (tell,) = shared.acts.watching
+        tell(None)
+        assert caller.next(HEADERS).flags & END_STREAM
+        shared.acts.watching.clear()
+        caller.send(call(3, "Watch"))
+        caller.next(DATA)
+        caller.send(frame(RST_STREAM, 0, 3, bytes(4)))
+        until(lambda: not shared.acts.watching)
+
+
+def test_a_cancelled_call_that_waited_for_its_end_is_not_run(shared: Stage) -> None:
+    with Caller(shared) as caller:
+        caller.send(call_head(1, "Hold"), frame(DATA, 0, 1, framed(bytes_value(b"cancelled"))))
+        caller.send(frame(RST_STREAM, 0, 1, bytes(4)), frame(HEADERS, 5, 1, literals(("x", "y"))))
+        caller.answered()
+
+    shared.until_nothing_is_held()
+    assert b"cancelled" not in shared.acts.ran
+
+
+def test_of_more_calls_than_allowed_the_next_is_refused_until_an_answer_is_out() -> None:
+    with stage(most_calls=2) as door, Caller(door) as caller:
+        caller.send(call(1, "Hold"), call(3, "Hold"))
+        until(lambda: len(door.acts.ran) == 2)
+        caller.send(call(5))
+        assert caller.answer(5).status == RESOURCE_EXHAUSTED
+        caller.send(call(7, "AtOnce"))
+        assert caller.answer(7).status == 0
+        door.acts.open.set()
+        caller.answer(1)
+        caller.send(call(9))
+        assert caller.answer(9).status == 0
+
+
+def test_a_call_sent_directly_after_an_answer_is_never_refused() -> None:
+    refused: list[int] = []
+    with stage(most_calls=3) as door:
+
+        def ask() -> None:
+            with Caller(door) as caller:
+                for number in range(500):
+                    caller.send(call(2 * number + 1))
+                    if (status := caller.answer(2 * number + 1).status) != 0:
+                        refused.append(status)
+
+        threads = [threading.Thread(target=ask) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert refused == []
