@@ -19,6 +19,8 @@ from serving.modelserver.http2.header_blocks import Headers
 from serving.modelserver.http2.stream import NOBODY, Exchange, Stream
 from serving.modelserver.ledger import Held
 
+OPEN_BYTES = 2048
+"""Of our own, for a call that is open: they count too, for strangers may open many."""
 _MOST_TALK_BYTES = 1 << 20
 """Of what has come and is not answered where the thread that reads does all the work, and of answers not taken."""
 _MOST_WATCHED_BYTES = 1 << 14
@@ -169,7 +171,7 @@ class ConversationCall(Call):
                 if self._stream.pending and self._stream.out.unread > _MOST_TALK_BYTES:
                     raise Overloaded("Take the answers before you ask for more")
         if not self._reader.in_message:
-            self._held.release()
+            self._held.release(down_to=OPEN_BYTES)
 
     def end(self) -> None:
         """The caller has no further question."""

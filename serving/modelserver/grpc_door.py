@@ -13,11 +13,12 @@ import socket
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
+from typing import Any
 
-from serving.errors import Code, Unavailable
+from serving.errors import Code, ServingError, Unavailable
 from serving.modelserver import grpc_frames
 from serving.modelserver.call_threads import CallThreads
-from serving.modelserver.grpc_calls import ConversationCall, UnaryCall, WatchCall, refuse
+from serving.modelserver.grpc_calls import OPEN_BYTES, ConversationCall, UnaryCall, WatchCall, refuse
 from serving.modelserver.grpc_methods import Conversation, Services, Unary
 from serving.modelserver.http2.header_blocks import Headers
 from serving.modelserver.http2.limits import ConnectionLimits
@@ -80,7 +81,7 @@ class GrpcDoor:
         sockets = [_unix(options.socket_path)] if options.socket_path is not None else []
         self.port: int | None = None
         if options.port is not None:
-            sockets.append(_tcp(options.address, options.port))
+            sockets += _tcp(options.address, options.port)
             self.port = sockets[-1].getsockname()[1]
         self._listener = Listener(sockets, _limits(options), self._begin, most_connections())
 
@@ -90,9 +91,13 @@ class GrpcDoor:
             stream.send(trailers=grpc_frames.WRONG_KIND)
             return NOBODY
         method = self._methods.get(headers[b":path"])
-        held = Held(self._ledger)
         if method is None:
             return refuse(stream, Code.UNIMPLEMENTED, "Method not found!")
+        held = Held(self._ledger)
+        try:
+            held.take(OPEN_BYTES)
+        except ServingError as error:
+            return refuse(stream, error.code, error.message)
         if isinstance(method, Unary):
             return UnaryCall(stream, headers, held, method, self._threads.start)
         if isinstance(method, Conversation):
@@ -119,26 +124,32 @@ def _limits(options: GrpcOptions) -> ConnectionLimits:
     )
 
 
-def _tcp(address: str, port: int) -> socket.socket:
-    """A listening port.
+def _tcp(address: str, port: int) -> list[socket.socket]:
+    """Listening sockets at every address of a name, all of one port; 0.0.0.0 and :: mean both families, as in gRPC.
 
     Raises:
-        Unavailable: it cannot be had.
+        Unavailable: one of them cannot be had.
     """
+    if address in ("0.0.0.0", "::") and socket.has_dualstack_ipv6():
+        with contextlib.suppress(OSError):  # no IPv6 here, or the port is taken: the other family says which
+            return [_bound(socket.AF_INET6, ("::", port), both=True)]
     where = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+    listening: list[socket.socket] = []
     try:
-        family, _, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
+        found = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, place in dict.fromkeys((family, place) for family, _, _, _, place in found):
+            chosen = listening[0].getsockname()[1] if listening else port
+            listening.append(_bound(family, (place[0], chosen, *place[2:])))
     except (OSError, OverflowError) as error:
-        raise Unavailable(f"cannot listen for gRPC at {where}: {error}") from error
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(place)
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise Unavailable(f"cannot listen for gRPC at {where}: {error}") from error
+        if not listening or not isinstance(error, OSError) or error.errno != errno.EADDRNOTAVAIL:
+            for one in listening:
+                one.close()
+            raise Unavailable(f"cannot listen for gRPC at {where}: {error}") from error
     return listening
+
+
+def _bound(family: int, place: tuple[Any, ...], *, both: bool = False) -> socket.socket:
+    return socket.create_server(place, family=family, backlog=_BACKLOG, dualstack_ipv6=both)
 
 
 def clear(path: Path) -> None:

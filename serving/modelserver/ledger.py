@@ -60,11 +60,11 @@ class Held:
         self._ledger.take(count, self.count)
         self.count += count
 
-    def release(self) -> None:
-        """Give everything back; once is enough."""
-        count, self.count = self.count, 0
-        if count:
-            self._ledger.give_back(count)
+    def release(self, down_to: int = 0) -> None:
+        """Give back all but so much; once is enough."""
+        count, self.count = self.count, min(self.count, down_to)
+        if count > down_to:
+            self._ledger.give_back(count - down_to)
 
     def __enter__(self) -> Self:
         return self

@@ -164,6 +164,16 @@ def test_channel_arguments_nobody_knows_are_harmless(tmp_path: Path) -> None:
         assert channel.predict(predict_request("doubler", X))["y"].tolist() == [2]
 
 
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+@pytest.mark.parametrize("address", ["0.0.0.0", "::"])
+def test_every_address_means_both_families(tmp_path: Path, address: str) -> None:
+    config = ServerConfig(base_path=publish(tmp_path, "doubler", 1), bind_address=address, grpc_port=0)
+    with ModelServer(config, load) as server:
+        for host in ("127.0.0.1", "[::1]"):
+            with Grpc(f"{host}:{server.grpc_port}") as channel:
+                assert channel.predict(predict_request("doubler", X))["y"].tolist() == [2]
+
+
 def test_a_unix_socket_serves_and_a_stale_one_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "grpc.sock"
     with socket.socket(socket.AF_UNIX) as left_over:
