@@ -43,10 +43,11 @@ class Ledger:
                 )
             self.held += count
 
-    def give_back(self, count: int) -> None:
-        """Hold so many less."""
+    def give_back(self, held: "Held", down_to: int) -> None:
+        """Hold less of this request: all but so much, however many threads say so."""
         with self._lock:
-            self.held -= count
+            self.held -= max(0, held.count - down_to)
+            held.count = min(held.count, down_to)
 
 
 class Held:
@@ -62,9 +63,8 @@ class Held:
 
     def release(self, down_to: int = 0) -> None:
         """Give back all but so much; once is enough."""
-        count, self.count = self.count, min(self.count, down_to)
-        if count > down_to:
-            self._ledger.give_back(count - down_to)
+        if self.count > down_to:
+            self._ledger.give_back(self, down_to)
 
     def __enter__(self) -> Self:
         return self

@@ -33,6 +33,9 @@ class Acts:
                 "AtOnce": Unary(BytesValue, lambda request, _: request, at_once=True),
                 "Zeros": Unary(Int64Value, lambda request, _: BytesValue(value=bytes(request.value))),
                 "Hold": Unary(BytesValue, self._hold),
+                "HoldAndFail": Unary(
+                    BytesValue, lambda request, deadline: self._fail(self._hold(request, deadline), None)
+                ),
                 "Fail": Unary(StringValue, self._fail),
                 "Talk": Conversation(BytesValue, lambda request: [request]),
                 "Swell": Conversation(Int64Value, lambda request: [BytesValue(value=bytes(request.value))]),

@@ -50,6 +50,7 @@ BREACHES: dict[str, tuple[bytes, int]] = {
     "4.3 no hpack": (frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\xff\xff\xff\xff\xff\xff"), COMPRESSION_ERROR),
     "4.3 an index that is not there": (frame(HEADERS, END_HEADERS, 1, b"\xfe"), COMPRESSION_ERROR),
     "4.3 a table larger than allowed": (frame(HEADERS, END_HEADERS, 1, b"\x3f\xe1\xff\x03" + BLOCK), COMPRESSION_ERROR),
+    "4.3 a table whose size changes on and on": (frame(HEADERS, 4, 1, b"\x20" * 3 + BLOCK), COMPRESSION_ERROR),
     "4.3 no hpack in trailers": (OPEN + frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\xfe"), COMPRESSION_ERROR),
     "4.3 a priority inside headers": (BEGUN + frame(PRIORITY, 0, 1, bytes(5)), PROTOCOL_ERROR),
     "4.3 a ping inside headers": (BEGUN + frame(PING, payload=bytes(8)), PROTOCOL_ERROR),

@@ -80,6 +80,18 @@ def test_a_reset_of_an_answer_that_waits_drops_it(shared: Stage) -> None:
     shared.until_nothing_is_held()
 
 
+@pytest.mark.parametrize("method", ["Hold", "HoldAndFail"])
+def test_a_call_that_is_reset_as_it_ends_gives_its_bytes_back_once(method: str) -> None:
+    with stage() as door, Caller(door) as caller:
+        for number in range(300):
+            door.acts.open.clear()
+            caller.send(call(2 * number + 1, method, b"x" * 100))
+            until(lambda number=number: len(door.acts.ran) > number)  # type: ignore[misc]
+            caller.send(reset(2 * number + 1))
+            door.acts.open.set()
+        door.until_nothing_is_held()
+
+
 @pytest.mark.parametrize("linger", [False, True], ids=["a farewell", "a reset of tcp"])
 def test_a_caller_that_hangs_up_leaves_nothing_behind(linger: bool) -> None:
     with stage() as door:

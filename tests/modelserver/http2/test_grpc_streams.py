@@ -2,11 +2,16 @@
 
 import threading
 
+import hpack
+
 from tests.modelserver.http2.callers import (
     DATA,
     END_HEADERS,
     END_STREAM,
+    HEADER_TABLE_SIZE,
     HEADERS,
+    INITIAL_WINDOW_SIZE,
+    REFUSED_STREAM,
     RST_STREAM,
     Caller,
     bytes_value,
@@ -17,6 +22,7 @@ from tests.modelserver.http2.callers import (
     literals,
 )
 from tests.modelserver.http2.doors import Stage, stage
+from tests.modelserver.http2.test_windows import ask_zeros
 from tests.waiting import until
 
 RESOURCE_EXHAUSTED = 8
@@ -54,6 +60,31 @@ def test_who_watches_is_told_and_may_leave(shared: Stage) -> None:
         caller.next(DATA)
         caller.send(frame(RST_STREAM, 0, 3, bytes(4)))
         until(lambda: not shared.acts.watching)
+
+
+def test_answers_that_nobody_takes_have_an_end_on_each_connection() -> None:
+    with stage() as door, Caller(door, (INITIAL_WINDOW_SIZE, 0)) as caller, Caller(door) as other:
+        for stream in (1, 3, 5):
+            caller.send(ask_zeros(stream, 30_000_000))
+        until(lambda: door.unread_bytes > 89_000_000)
+        caller.send(call(7))
+        refused = caller.next(RST_STREAM)
+        other.send(call(1))
+
+        assert (refused.stream, refused.code) == (7, REFUSED_STREAM)
+        assert other.answer(1).status == 0
+        caller.socket.close()
+        door.until_nothing_is_held()
+
+
+def test_a_caller_that_keeps_no_table_of_headers_is_told_that_none_is_kept(shared: Stage) -> None:
+    with Caller(shared, (HEADER_TABLE_SIZE, 0)) as caller:
+        caller.send(call(1))
+        block = caller.next(HEADERS).payload
+        plain = hpack.Decoder()
+        plain.max_allowed_table_size = 0
+
+        assert (":status", "200") in plain.decode(block)
 
 
 def test_a_cancelled_call_that_waited_for_its_end_is_not_run(shared: Stage) -> None:

@@ -1,7 +1,6 @@
 """Flow control both ways: nobody is sent more than was granted, and nobody may send more."""
 
 import socket
-import time
 from collections.abc import Iterator
 
 import h2.config
@@ -216,12 +215,10 @@ def test_a_large_answer_to_a_slow_reader_holds_up_nobody(shared: Stage) -> None:
 
 def test_windows_opened_by_one_byte_cost_no_look_at_every_answer_that_waits() -> None:
     with stage(most_calls=8) as door, Caller(door, (INITIAL_WINDOW_SIZE, 0)) as caller:
-        for number in range(2000):
+        for number in range(4000):
             caller.send(call(2 * number + 1, "AtOnce"))
         caller.answered()
-        assert door.streams == 2000
-        began = time.process_time()
-        caller.send(window(0, 1) * 20_000)
-        caller.answered()
+        assert door.streams == 4000
+        caller.send(window(0, 1) * 60_000)
 
-        assert time.process_time() - began < 20, "a look at each would take minutes"
+        assert caller.answered() == [], "a look at each would take minutes"
