@@ -83,7 +83,7 @@ def test_a_reset_of_an_answer_that_waits_drops_it(shared: Stage) -> None:
 @pytest.mark.parametrize("method", ["Hold", "HoldAndFail"])
 def test_a_call_that_is_reset_as_it_ends_gives_its_bytes_back_once(method: str) -> None:
     with stage() as door, Caller(door) as caller:
-        for number in range(300):
+        for number in range(100):
             door.acts.open.clear()
             caller.send(call(2 * number + 1, method, b"x" * 100))
             until(lambda number=number: len(door.acts.ran) > number)  # type: ignore[misc]
