@@ -4,7 +4,9 @@ Everything here but `UnaryCall.run` is called on the thread that reads. Source o
 in the grpc repository.
 """
 
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from functools import partial
 from math import inf
@@ -156,26 +158,82 @@ class UnaryCall(Call):
 
 
 class ConversationCall(Call):
-    """Any number of requests, each answered at once."""
+    """Any number of requests, answered one after the other on a thread: thousands may come at once."""
 
     _most_bytes = _MOST_TALK_BYTES
 
-    def __init__(self, stream: Stream, headers: Headers, held: Held, conversation: Conversation) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        headers: Headers,
+        held: Held,
+        conversation: Conversation,
+        start: Callable[[Work], None],
+    ) -> None:
+        """Args: start: see UnaryCall."""
         super().__init__(stream, headers, held)
-        self._conversation = conversation
+        self._conversation, self._start = conversation, start
+        self._lock = threading.Lock()
+        self._next: deque[bytes | Exception | None] = deque()
+        """Questions, and what ends them: a failure, or None for a good end."""
+        self._at_work = False
+
+    def data(self, part: memoryview) -> None:
+        """See Exchange."""
+        if not self._at_work and not self._reader.in_message:  # all that came before is answered
+            self._held.release(down_to=OPEN_BYTES)
+        super().data(part)
 
     def _came(self) -> None:
         for raw in self._reader.messages():
-            for message in self._conversation.method(parsed(self._conversation.request, raw)):
-                self._send(message.SerializeToString())
-                if self._stream.pending and self._stream.out.unread > _MOST_TALK_BYTES:
-                    raise Overloaded("Take the answers before you ask for more")
-        if not self._reader.in_message:
-            self._held.release(down_to=OPEN_BYTES)
+            self._put(raw)
 
     def end(self) -> None:
         """The caller has no further question."""
-        self._finish()
+        self._put(None)
+
+    def fail(self, error: Exception) -> None:
+        """End with an error, behind the answers to what came before."""
+        self._put(error)
+
+    def _put(self, item: bytes | Exception | None) -> None:
+        with self._lock:
+            self._next.append(item)
+            if self._at_work:
+                return
+            self._at_work = True
+        try:
+            self._start(self.run)
+        except ServingError as error:
+            super().fail(error)
+
+    def run(self) -> None:
+        """Answer until nothing is left."""
+        while True:
+            with self._lock:
+                if not self._next:
+                    self._at_work = False
+                    return
+                item = self._next.popleft()
+            if not self._over:
+                self._answer(item)
+
+    def _answer(self, item: bytes | Exception | None) -> None:
+        if item is None:
+            self._finish()
+        elif isinstance(item, Exception):
+            super().fail(item)
+        else:
+            try:
+                self._answer_question(item)
+            except Exception as error:  # told to the caller
+                super().fail(error)
+
+    def _answer_question(self, raw: bytes) -> None:
+        for message in self._conversation.method(parsed(self._conversation.request, raw)):
+            self._send(message.SerializeToString())
+            if self._stream.pending and self._stream.out.unread > _MOST_TALK_BYTES:
+                raise Overloaded("Take the answers before you ask for more")
 
     def late(self) -> None:
         """A pause between questions is nobody's fault."""

@@ -28,6 +28,8 @@ from serving.modelserver.ledger import Held, Ledger
 from serving.modelserver.rest_limits import most_connections
 
 _BACKLOG = 2048
+_MOST_TALKS = 16
+"""Conversations that are answered at one moment; they take no thread from the other calls."""
 _PROBE_S = 1.0
 _GRPC = re.compile(rb"application/grpc(?![^+;])")  # grpc-web is another matter
 _AGE, _GRACE, _IDLE = (
@@ -78,6 +80,7 @@ class GrpcDoor:
         }
         self._ledger = Ledger(options.most_buffered_bytes, "gRPC requests")
         self._threads = CallThreads(options.most_calls)
+        self._talk_threads = CallThreads(_MOST_TALKS)
         sockets = [_unix(options.socket_path)] if options.socket_path is not None else []
         self.port: int | None = None
         if options.port is not None:
@@ -101,7 +104,7 @@ class GrpcDoor:
         if isinstance(method, Unary):
             return UnaryCall(stream, headers, held, method, self._threads.start)
         if isinstance(method, Conversation):
-            return ConversationCall(stream, headers, held, method)
+            return ConversationCall(stream, headers, held, method, self._talk_threads.start)
         return WatchCall(stream, headers, held, method)
 
     def stop(self, grace_s: float) -> None:
@@ -111,6 +114,7 @@ class GrpcDoor:
                 os.unlink(self._options.socket_path)  # first: later it may be that of the server that comes next
         self._listener.stop(grace_s)
         self._threads.shutdown()
+        self._talk_threads.shutdown()
 
 
 def _limits(options: GrpcOptions) -> ConnectionLimits:

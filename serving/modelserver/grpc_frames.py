@@ -116,6 +116,7 @@ class MessageReader:
                 self._prefix, self._partial = b"", bytearray()
 
     def _begin(self) -> None:
+        self._take(PREFIX.size)  # messages of nothing cost something too
         self._packed, self._left = PREFIX.unpack(self._prefix)
         if self._packed > 1:
             raise ServingError("The first byte of a gRPC message is 0 or 1")

@@ -19,18 +19,18 @@ class Ledger:
         self._of = of
         self._lock = threading.Lock()
 
-    def take(self, count: int, own: int) -> None:
+    def take(self, count: int, held: "Held") -> None:
         """Hold more bytes.
 
         Args:
             count: how many more.
-            own: what the same request holds already.
+            held: by this request.
 
         Raises:
             BodyTooLarge: the request alone is more than all may hold.
             Unavailable: there is no room beside the others.
         """
-        if own + count > self.most:
+        if held.count + count > self.most:
             raise BodyTooLarge(
                 f"The request's body is larger than the {self.most} bytes that all bodies together may take here; "
                 "start the server with a larger --rest_api_most_buffered_bytes, or send less at a time"
@@ -42,6 +42,7 @@ class Ledger:
                     retry_after_s=1,
                 )
             self.held += count
+            held.count += count
 
     def give_back(self, held: "Held", down_to: int) -> None:
         """Hold less of this request: all but so much, however many threads say so."""
@@ -58,8 +59,7 @@ class Held:
 
     def take(self, count: int) -> None:
         """See Ledger.take."""
-        self._ledger.take(count, self.count)
-        self.count += count
+        self._ledger.take(count, self)
 
     def release(self, down_to: int = 0) -> None:
         """Give back all but so much; once is enough."""
