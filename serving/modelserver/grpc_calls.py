@@ -183,6 +183,8 @@ class ConversationCall(Call):
         if not self._at_work and not self._reader.in_message:  # all that came before is answered
             self._held.release(down_to=OPEN_BYTES)
         super().data(part)
+        if self._stream.closed:  # by the thread, which may have given everything back before this was taken
+            self._held.release()
 
     def _came(self) -> None:
         for raw in self._reader.messages():

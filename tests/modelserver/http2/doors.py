@@ -37,6 +37,7 @@ class Acts:
                     BytesValue, lambda request, deadline: self._fail(self._hold(request, deadline), None)
                 ),
                 "Fail": Unary(StringValue, self._fail),
+                "SlowTalk": Conversation(BytesValue, lambda request: [self._hold(request, None)]),
                 "Talk": Conversation(BytesValue, lambda request: [request]),
                 "Swell": Conversation(Int64Value, lambda request: [BytesValue(value=bytes(request.value))]),
                 "Watch": Watch(BytesValue, self._watch),
@@ -86,7 +87,7 @@ class Stage:
     @property
     def busy_threads(self) -> int:
         """That work on a call."""
-        return self.door._threads._started - self.door._threads._idle
+        return sum(threads._started - threads._idle for threads in (self.door._threads, self.door._talk_threads))
 
     @property
     def unread_bytes(self) -> int:

@@ -23,6 +23,7 @@ from tests.modelserver.http2.callers import (
 )
 from tests.modelserver.http2.doors import Stage, stage
 from tests.modelserver.test_hostile import PREDICT
+from tests.waiting import until
 
 INVALID_ARGUMENT, DEADLINE_EXCEEDED, NOT_FOUND, RESOURCE_EXHAUSTED, UNIMPLEMENTED, INTERNAL = 3, 4, 5, 8, 12, 13
 ONE = bytes_value(b"one")
@@ -166,6 +167,9 @@ def test_bytes_that_come_behind_a_failure_are_not_kept(shared: Stage) -> None:
         caller.send(call_head(1, "Talk"), frame(DATA, 0, 1, framed(ONE) + framed(b"\xff")))
         caller.send(frame(DATA, 0, 1, b"\0\0\0\xff\xff" + bytes(1000)))
         caller.answered()
+        until(lambda: shared.busy_threads == 0)
+        caller.send(frame(DATA, 0, 1, bytes(1000)))
+        caller.answered()
 
         assert (shared.held_bytes, shared.streams) == (0, 1)
     shared.until_nothing_is_held()
@@ -176,6 +180,7 @@ def test_questions_whose_answers_are_not_taken_have_an_end(shared: Stage) -> Non
     with Caller(shared, (INITIAL_WINDOW_SIZE, 0)) as caller:
         caller.send(call_head(1, "Swell"), frame(DATA, 0, 1, million * 50))
         caller.answered()
+        until(lambda: shared.busy_threads == 0)
 
         assert 1_000_000 < shared.unread_bytes < 3_000_000
     shared.until_nothing_is_held()

@@ -41,6 +41,34 @@ def test_a_conversation_answers_question_by_question(shared: Stage) -> None:
     shared.until_nothing_is_held()
 
 
+def test_a_conversation_that_takes_its_time_holds_up_nobody_and_is_answered_in_order() -> None:
+    with stage() as door, Caller(door) as talks, Caller(door) as other:
+        texts = [b"%d" % number for number in range(20)]
+        talks.send(call_head(1, "SlowTalk"), *(frame(DATA, 0, 1, framed(bytes_value(text))) for text in texts))
+        talks.send(frame(DATA, 0, 1, framed(b"\xff")))
+        until(lambda: door.acts.ran)
+        other.send(call(1))
+        assert other.answer(1).status == 0
+
+        door.acts.open.set()
+        said = [talks.next(DATA).payload for _ in texts]
+        assert (said, door.acts.ran) == ([framed(bytes_value(text)) for text in texts], texts)
+        assert talks.next(HEADERS).flags & END_STREAM
+        door.until_nothing_is_held()
+
+
+def test_a_conversation_that_is_left_is_not_gone_on_with() -> None:
+    with stage() as door, Caller(door) as caller:
+        caller.send(call_head(1, "SlowTalk"), *[frame(DATA, 0, 1, framed(ONE))] * 9)
+        until(lambda: door.acts.ran)
+        caller.send(frame(RST_STREAM, 0, 1, bytes(4)))
+        caller.answered()
+        door.acts.open.set()
+        door.until_nothing_is_held()
+
+        assert door.acts.ran == [b"one"]
+
+
 def test_a_conversation_of_nothing_ends_well(shared: Stage) -> None:
     with Caller(shared) as caller:
         caller.send(call_head(1, "Talk"), frame(DATA, END_STREAM, 1), call_head(3, "Talk", END_HEADERS | END_STREAM))
