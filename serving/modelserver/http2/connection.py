@@ -12,23 +12,29 @@ from collections.abc import Callable
 
 from serving.modelserver.http2 import frames
 from serving.modelserver.http2.frame_reader import MOST_DATA_FRAME, FrameReader
-from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed, Setting
+from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed, Setting, TooLarge
 from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES, HeaderReader, Headers
 from serving.modelserver.http2.header_frames import HeaderFrames
 from serving.modelserver.http2.limits import (
     CONNECTION_WINDOW,
+    FREE_UPDATES,
+    HEADERS_PER_NOISE,
     LAST_CALL_S,
-    MOST_NOISE,
+    LEAST_DATA_BYTES,
     MOST_UNREAD_BYTES,
+    NOISE_OF_TOO_LARGE,
     STREAM_WINDOW,
     STREAMS_PER_NOISE,
+    UPDATES_PER_DATA,
+    USUAL_HEADERS,
     ConnectionLimits,
+    Noise,
 )
 from serving.modelserver.http2.outbound import Outbound
 from serving.modelserver.http2.stream import Exchange, Stream
 
-Begin = Callable[[Stream, Headers], Exchange]
-"""Makes an exchange of a request; called on the thread that reads."""
+Begin = Callable[[Stream, Headers | TooLarge], Exchange]
+"""Makes an exchange of a request, or refuses it; called on the thread that reads."""
 
 
 class Connection:
@@ -40,14 +46,14 @@ class Connection:
         """Say hello. Args: peer: an accepted socket, which does not block. want_write: see Outbound."""
         self._limits, self._begin = limits, begin
         self.out = Outbound(peer, want_write)
-        self._frames, self._blocks, self._headers = FrameReader(self), HeaderFrames(), HeaderReader()
+        self.frames, self._blocks, self._headers = FrameReader(self), HeaderFrames(), HeaderReader()
         self._has_settings = False
         self._data: Stream | None = None
         self._data_flags = 0
         self._window = CONNECTION_WINDOW
         self._last = 0
         """The highest stream that the caller has opened."""
-        self._noise = 0
+        self._noise, self._updates = Noise(), 0
         self._born = self.used = self._called = self._looked = time.monotonic()
         self._age_s = limits.age_s * random.uniform(0.9, 1.1)  # those who came together need not leave together
         self._leaves_at: float | None = None
@@ -68,7 +74,7 @@ class Connection:
             ConnectionFault: the connection cannot go on.
         """
         self.used = time.monotonic()
-        self._frames.receive(view)
+        self.frames.receive(view)
 
     def frame(self, kind: int, flags: int, number: int, payload: bytes) -> None:
         """See Rules."""
@@ -84,14 +90,9 @@ class Connection:
             self._window_update(number, payload)
         else:
             frames.check(kind, number, len(payload))
-            self._count_noise()
+            self._noise.add()
             if (take := _OTHERS.get(kind)) is not None:  # all others say nothing that matters here
                 take(self, number, flags, payload)
-
-    def _count_noise(self, weight: int = 1) -> None:
-        self._noise += weight
-        if self._noise > MOST_NOISE:
-            raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "too many frames that bring nothing")
 
     def _continuation(self, number: int, flags: int, payload: bytes) -> None:
         if (block := self._blocks.go_on(number, flags, payload)) is not None:
@@ -110,7 +111,7 @@ class Connection:
 
     def _trailers(self, number: int, ended: bool, block: bytes) -> None:
         """Those of a stream whose answer is out already were on their way."""
-        self._count_noise()
+        self._noise.add()
         found = self._headers.decode(block)
         if (stream := self.out.streams.get(number)) is None:
             return
@@ -123,8 +124,13 @@ class Connection:
 
     def _begun(self, number: int, block: bytes) -> Stream | None:
         """A new request, unless it cannot be taken."""
+        headers: Headers | TooLarge
         try:
             headers = self._headers.read(block)
+            self._noise.add(max(0, len(headers) - USUAL_HEADERS) // HEADERS_PER_NOISE)
+        except TooLarge as fault:
+            self._noise.add(NOISE_OF_TOO_LARGE)
+            headers = fault
         except Malformed as fault:
             self._refuse(number, fault.code)
             return None
@@ -134,13 +140,13 @@ class Connection:
             return None
         self._called = self.used
         out.streams[number] = stream = Stream(number, out, STREAM_WINDOW)
-        if (length := headers.get(b"content-length")) is not None:
+        if not isinstance(headers, TooLarge) and (length := headers.get(b"content-length")) is not None:
             stream.promised = int(length)
         stream.exchange = self._begin(stream, headers)
         return stream
 
     def _refuse(self, number: int, code: ErrorCode) -> None:
-        self._count_noise()
+        self._noise.add()
         self.out.control(frames.reset(number, code))
 
     def _break(self, stream: Stream, code: ErrorCode) -> None:
@@ -159,8 +165,8 @@ class Connection:
             stream.receive_window -= length
         if self._window < 0 or (stream is not None and stream.receive_window < 0):
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"stream {number} sends more than was granted")
-        if not length:
-            self._count_noise()
+        if length < LEAST_DATA_BYTES and (stream is None or not flags & frames.END_STREAM):
+            self._noise.add()
         if self._window < CONNECTION_WINDOW // 2:
             self.out.control(frames.window_update(0, CONNECTION_WINDOW - self._window))
             self._window = CONNECTION_WINDOW
@@ -212,6 +218,9 @@ class Connection:
         more = struct.unpack(">I", payload)[0] & frames.STREAM_MASK
         if not more or number > self._last:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a window of stream {number} cannot grow by {more}")
+        self._updates += 1
+        if self._updates > UPDATES_PER_DATA * self.out.data_frames + FREE_UPDATES:
+            self._noise.add()
         stream = self.out.streams.get(number)
         if stream is not None or not number:
             self.out.grant(stream, more)
@@ -226,7 +235,7 @@ class Connection:
             if setting == Setting.ENABLE_PUSH and value > 1:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
             if setting == Setting.INITIAL_WINDOW_SIZE:
-                self._count_noise(1 + len(self.out.streams) // STREAMS_PER_NOISE)  # each of them is looked at
+                self._noise.add(1 + len(self.out.streams) // STREAMS_PER_NOISE)  # each of them is looked at
                 self.out.change_first_window(value)
             if setting == Setting.HEADER_TABLE_SIZE and value < frames.FIRST_TABLE_BYTES:
                 self.out.forget_table()
@@ -262,11 +271,13 @@ class Connection:
     def look(self, now: float) -> bool:
         """See what has taken too long; False if the connection is over. Called again and again."""
         limits = self._limits
-        self._noise = max(0, self._noise - int(MOST_NOISE / 2 * (now - self._looked)))
-        self._looked = now
-        if self.out.stuck_s(now) > limits.silence_s or (not self._has_settings and now - self._born > limits.silence_s):
+        self._noise.forgive(now)
+        unsettled_s = 0.0 if self._has_settings else now - self._born
+        if max(self.out.stuck_s(now), self._blocks.open_s(now), unsettled_s) > limits.silence_s:
             return False
         for stream in list(self.out.streams.values()):
+            if now > stream.expires_at:
+                stream.exchange.expired()
             if not stream.ended and (now - stream.moved > limits.silence_s or now - stream.began > limits.whole_s):
                 stream.exchange.late()
         for stream in self.out.untaken(now - limits.whole_s):

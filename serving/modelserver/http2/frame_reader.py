@@ -8,7 +8,7 @@ from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES
 
 MOST_DATA_FRAME = 1 << 20
 """So that a tensor comes in one piece."""
-MOST_OTHER_FRAME = 2 * MOST_HEADER_BYTES
+MOST_OTHER_FRAME = 4 * MOST_HEADER_BYTES
 
 
 class Rules(Protocol):
@@ -35,7 +35,12 @@ class FrameReader:
         self._partial, self._needed = bytearray(), len(frames.PREFACE)
         self.greeted = False
         """Whether the caller speaks HTTP/2."""
-        self._data_left = self._padding_left = 0
+        self.data_left = self._padding_left = 0
+
+    @property
+    def in_data(self) -> bool:
+        """Whether what comes next is data, which costs little however much it is."""
+        return self.data_left > 0
 
     def receive(self, view: memoryview) -> None:
         """Take what has come; its memory is good only until this returns.
@@ -51,7 +56,7 @@ class FrameReader:
             self._partial = bytearray()
         place, end = 0 if self.greeted else self._greet(view), len(view)
         while place < end and self.greeted:
-            if self._data_left or self._padding_left:
+            if self.data_left or self._padding_left:
                 place += self._data(view[place:])
             elif taken := self._frame(view, place, end - place):
                 place += taken
@@ -71,6 +76,7 @@ class FrameReader:
         self._needed = frames.HEAD_BYTES
         if left < frames.HEAD_BYTES:
             return 0
+        self.count += 1
         length, flags, number = frames.HEAD.unpack_from(view, place)
         length, kind = length >> 8, length & 255
         number &= frames.STREAM_MASK
@@ -86,19 +92,19 @@ class FrameReader:
         else:
             padding = frames.padding(view[place : place + min(length, 1)], length) if is_padded else 0
             self._rules.data_begins(number, flags, length)
-            self._data_left, self._padding_left = length - padding - is_padded, padding
-            if not self._data_left and not padding:
+            self.data_left, self._padding_left = length - padding - is_padded, padding
+            if not self.data_left and not padding:
                 self._rules.data_ends()
         return self._needed
 
     def _data(self, view: memoryview) -> int:
         """Some of what a frame of DATA holds, then its padding; returns how many bytes that was."""
-        size = min(self._data_left, len(view))
+        size = min(self.data_left, len(view))
         if size:
-            self._data_left -= size
+            self.data_left -= size
             self._rules.data(view[:size])
         skipped = min(self._padding_left, len(view) - size)
         self._padding_left -= skipped
-        if not self._data_left and not self._padding_left:
+        if not self.data_left and not self._padding_left:
             self._rules.data_ends()
         return size + skipped

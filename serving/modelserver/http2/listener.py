@@ -17,7 +17,8 @@ from serving.modelserver.http2.limits import ConnectionLimits
 
 log = logging.getLogger(__name__)
 
-_READ_BYTES = 256 * 1024
+_READ_BYTES, _READ_FRAMES_BYTES = 256 * 1024, 32 * 1024
+"""At once from one caller: of data, and of what may be small requests by the hundred, for others wait meanwhile."""
 _LOOK_S, _LOOK_OFTEN_S = 1.0, 0.05
 """How often all connections are looked at: at least, and at most, which is also while the listener closes."""
 _LOOKS = 4
@@ -37,8 +38,32 @@ class Peer:
         self._selector, self._open = listener.selector, True
         self.ends_at: float | None = None
         """When it is cut, once the last words are said."""
+        self._turn_bytes, self._dropped = _FIRST_TURN_BYTES, 0
         listener.selector.register(accepted, _READ, self)
         self.connection = Connection(accepted, listener.limits, listener.begin, self._want_write)
+
+    def read(self, space: memoryview) -> bool:
+        """Take a turn of what has come; False if the connection is over.
+
+        Raises:
+            BlockingIOError: nothing has.
+            OSError: the connection is broken.
+            ConnectionFault: the caller broke the rules.
+        """
+        count = self.socket.recv_into(space, self._turn_bytes)
+        if self.ends_at is not None:
+            self._dropped += count
+            return count > 0 and self._dropped <= _MOST_DROPPED_BYTES
+        reader = self.connection.frames
+        before = reader.count
+        self.connection.receive(space[:count])
+        if reader.count - before > _FRAMES_A_TURN:
+            self._turn_bytes = max(_LEAST_TURN_BYTES, self._turn_bytes // 2)
+        else:
+            self._turn_bytes = min(_MOST_TURN_BYTES, self._turn_bytes * 2)
+            if reader.data_left and count:
+                self.connection.receive(space[: self.socket.recv_into(space, min(reader.data_left, _READ_BYTES))])
+        return count > 0
 
     @property
     def is_idle(self) -> bool:
@@ -85,7 +110,7 @@ class Listener:
         self._sockets, self._most = sockets, most_connections
         self._peers: OrderedDict[Peer, None] = OrderedDict()
         """In the order in which they were last heard of."""
-        self._space = bytearray(_READ_BYTES)
+        self._space = memoryview(bytearray(_READ_BYTES))
         self._resting: list[socket.socket] = []
         """Listening sockets by which nobody is let in at the moment, since the system has no file for more."""
         self._wake, self._woken = socket.socketpair()
@@ -172,7 +197,9 @@ class Listener:
             if events & _WRITE:
                 peer.connection.out.resume()
             if events & _READ:
-                count = peer.socket.recv_into(self._space)
+                count = peer.socket.recv_into(
+                    self._space, _READ_BYTES if peer.connection.frames.in_data else _READ_FRAMES_BYTES
+                )
                 if not count:
                     self._cut(peer)
                 elif peer.ends_at is None:
