@@ -46,7 +46,7 @@ BEGUN = frame(HEADERS, 0, 1, BLOCK)
 
 BREACHES: dict[str, tuple[bytes, int]] = {
     "4.2 data larger than announced": (OPEN + frame(DATA, 0, 1, bytes((1 << 20) + 1)), FRAME_SIZE_ERROR),
-    "4.2 headers larger than any": (frame(HEADERS, END_HEADERS, 1, bytes(1 << 16)), FRAME_SIZE_ERROR),
+    "4.2 headers larger than any": (frame(HEADERS, END_HEADERS, 1, bytes((1 << 20) + 1)), FRAME_SIZE_ERROR),
     "4.3 no hpack": (frame(HEADERS, END_HEADERS | END_STREAM, 1, b"\xff\xff\xff\xff\xff\xff"), COMPRESSION_ERROR),
     "4.3 an index that is not there": (frame(HEADERS, END_HEADERS, 1, b"\xfe"), COMPRESSION_ERROR),
     "4.3 a table larger than allowed": (frame(HEADERS, END_HEADERS, 1, b"\x3f\xe1\xff\x03" + BLOCK), COMPRESSION_ERROR),
@@ -99,12 +99,12 @@ BREACHES: dict[str, tuple[bytes, int]] = {
     "6.10 continuation of another stream": (BEGUN + frame(CONTINUATION, END_HEADERS, 3, BLOCK), PROTOCOL_ERROR),
     "6.10 continuation after data": (OPEN + frame(DATA, 0, 1, b"") + frame(CONTINUATION, 4, 1, b""), PROTOCOL_ERROR),
     "6.10 headers without end": (
-        BEGUN + frame(CONTINUATION, 0, 1, literals(("a", "b" * 16_000))) * 3,
+        BEGUN + frame(CONTINUATION, 0, 1, literals(("a", "b" * 16_000))) * 5,
         ENHANCE_YOUR_CALM,
     ),
     "10.5 far more headers than are taken": (
         frame(HEADERS, 0, 1, BLOCK + b"\x40\x01x\x7f\xa1\x1e" + b"y" * 4000)
-        + frame(CONTINUATION, END_HEADERS, 1, b"\xbe" * 30),
+        + frame(CONTINUATION, END_HEADERS, 1, b"\xbe" * 40),
         ENHANCE_YOUR_CALM,
     ),
 }

@@ -18,6 +18,7 @@ from tests.modelserver.http2.callers import (
     frame,
     literals,
     settings,
+    window,
 )
 from tests.modelserver.http2.doors import Stage
 
@@ -38,6 +39,11 @@ FLOODS: dict[str, bytes] = {
     "a window in many settings": settings(*[(INITIAL_WINDOW_SIZE, number) for number in range(5000)]) * 20,
     "priorities": frame(PRIORITY, 0, 1, bytes(5)) * MANY,
     "unknown frames": frame(99) * MANY,
+    "windows": call_head(1) + window(0, 1) * MANY,
+    "crumbs of data": call_head(1) + frame(DATA, 0, 1, b"\0") * MANY,
+    "data behind the answer": call(1) + frame(DATA, 0, 1, b"\0") * MANY,
+    "hundreds of headers": b"".join(call(2 * n + 1, **{f"x{m}": "" for m in range(400)}) for n in range(1000)),
+    "too many headers": b"".join(call(2 * n + 1, x="y" * 20_000) for n in range(100)),
     "empty data": call_head(1) + frame(DATA, 0, 1) * MANY,
     "empty continuations": frame(HEADERS, 0, 1) + frame(CONTINUATION, 0, 1) * MANY,
     "trailers behind the end": call(1) + frame(HEADERS, 5, 1, literals(("x", "y"))) * MANY,

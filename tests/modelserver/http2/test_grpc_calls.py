@@ -162,6 +162,33 @@ def test_a_method_of_the_reading_thread_takes_no_large_message_packed_or_not(sha
     shared.until_nothing_is_held()
 
 
+def test_too_much_metadata_is_refused_by_its_call_alone(shared: Stage) -> None:
+    with Caller(shared) as caller:
+        for number, size in enumerate((16_384, 40_000)):
+            caller.send(call_head(2 * number + 1, x="y" * size), frame(DATA, END_STREAM, 2 * number + 1, framed(ONE)))
+            answer = caller.answer(2 * number + 1)
+            assert answer.status == RESOURCE_EXHAUSTED
+            assert "Metadata may take 16384 bytes" in str(answer)
+        caller.send(call_head(5), frame(DATA, END_STREAM, 5, framed(ONE)))
+        assert caller.answer(5).status == 0
+
+
+def test_a_request_that_ends_with_empty_data_is_no_noise(shared: Stage) -> None:
+    with Caller(shared) as caller:
+        for number in range(0, 24_000, 2):
+            end = frame(DATA, 0, number + 1, framed(bytes_value(b"y" * 64))) + frame(DATA, END_STREAM, number + 1)
+            caller.send(call_head(number + 1, "AtOnce"), end)
+            assert caller.answer(number + 1).status == 0
+
+
+def test_what_is_not_complete_at_its_deadline_is_told_so(shared: Stage) -> None:
+    with Caller(shared) as caller:
+        caller.send(call_head(1, grpc_timeout="1m"), call_head(3, "Watch", grpc_timeout="1m"))
+        caller.send(frame(DATA, END_STREAM, 3, framed(ONE)))
+        found = {stream: caller.answer(stream).status for stream in (1,)}
+        assert found == {1: DEADLINE_EXCEEDED}
+
+
 def test_bytes_that_come_behind_a_failure_are_not_kept(shared: Stage) -> None:
     with Caller(shared, (INITIAL_WINDOW_SIZE, 0)) as caller:
         caller.send(call_head(1, "Talk"), frame(DATA, 0, 1, framed(ONE) + framed(b"\xff")))
