@@ -41,6 +41,12 @@ class Call:
         self._stream, self._held = stream, held
         self._reader = grpc_frames.MessageReader(headers.get(b"grpc-encoding", b""), self._take)
         self._begun = self._over = False
+        self._deadline: float | None = None
+        try:
+            if (timeout := headers.get(b"grpc-timeout")) is not None:
+                self._deadline = stream.expires_at = stream.began + grpc_frames.timeout_s(timeout)
+        except ServingError as error:
+            self.fail(error)
 
     def _take(self, count: int) -> None:
         """See Ledger.take; what no room can be made for ends the call as gRPC says it."""
@@ -79,6 +85,11 @@ class Call:
         """See Exchange."""
         self.fail(DeadlineExceeded(_TOO_LATE))
 
+    def expired(self) -> None:
+        """See Exchange."""
+        if not self._over:
+            self.fail(DeadlineExceeded("the deadline of the request has passed"))
+
     def fail(self, error: Exception) -> None:
         """End with an error."""
         self._held.release()
@@ -107,14 +118,8 @@ class UnaryCall(Call):
         super().__init__(stream, headers, held)
         self._unary, self._start = unary, start
         self._on_thread = False
-        self._deadline: float | None = None
         if unary.at_once:
             self._most_bytes = _MOST_TALK_BYTES
-        try:
-            timeout = grpc_frames.timeout_s(headers.get(b"grpc-timeout"))
-            self._deadline = None if timeout is None else time.monotonic() + timeout
-        except ServingError as error:
-            self.fail(error)
 
     def end(self) -> None:
         """The request is complete: have it answered."""
@@ -134,6 +139,11 @@ class UnaryCall(Call):
         self._over = True
         if not self._on_thread:
             self._held.release()
+
+    def expired(self) -> None:
+        """See Exchange; on its thread a call sees to that itself."""
+        if not self._on_thread:
+            super().expired()
 
     def run(self) -> Tell | None:
         """Find the answer, on whatever thread this is; what is returned sends it."""

@@ -20,6 +20,7 @@ from serving.modelserver import grpc_frames
 from serving.modelserver.call_threads import CallThreads
 from serving.modelserver.grpc_calls import OPEN_BYTES, ConversationCall, UnaryCall, WatchCall, refuse
 from serving.modelserver.grpc_methods import Conversation, Services, Unary
+from serving.modelserver.http2.frames import TooLarge
 from serving.modelserver.http2.header_blocks import Headers
 from serving.modelserver.http2.limits import ConnectionLimits
 from serving.modelserver.http2.listener import Listener
@@ -88,8 +89,10 @@ class GrpcDoor:
             self.port = sockets[-1].getsockname()[1]
         self._listener = Listener(sockets, _limits(options), self._begin, most_connections())
 
-    def _begin(self, stream: Stream, headers: Headers) -> Exchange:
+    def _begin(self, stream: Stream, headers: Headers | TooLarge) -> Exchange:
         """Make a call of a request."""
+        if isinstance(headers, TooLarge):
+            return refuse(stream, Code.RESOURCE_EXHAUSTED, str(headers))
         if headers[b":method"] != b"POST" or not _GRPC.match(headers.get(b"content-type", b"")):
             stream.send(trailers=grpc_frames.WRONG_KIND)
             return NOBODY

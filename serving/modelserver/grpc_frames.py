@@ -52,14 +52,12 @@ def framed(message: bytes) -> bytes:
     return PREFIX.pack(0, len(message)) + message
 
 
-def timeout_s(header: bytes | None) -> float | None:
-    """The seconds that grpc-timeout gives; None without.
+def timeout_s(header: bytes) -> float:
+    """The seconds that grpc-timeout gives.
 
     Raises:
         BadInput: it is no time.
     """
-    if header is None:
-        return None
     found = _TIMEOUT.fullmatch(header)
     if found is None:
         raise BadInput(f"grpc-timeout is one to eight digits and one of H, M, S, m, u, n; was {header[:32]!r}")

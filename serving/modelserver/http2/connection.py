@@ -11,30 +11,19 @@ import time
 from collections.abc import Callable
 
 from serving.modelserver.http2 import frames
+from serving.modelserver.http2 import limits as bounds
 from serving.modelserver.http2.frame_reader import MOST_DATA_FRAME, FrameReader
 from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed, Setting, TooLarge
 from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES, HeaderReader, Headers
 from serving.modelserver.http2.header_frames import HeaderFrames
-from serving.modelserver.http2.limits import (
-    CONNECTION_WINDOW,
-    FREE_UPDATES,
-    HEADERS_PER_NOISE,
-    LAST_CALL_S,
-    LEAST_DATA_BYTES,
-    MOST_UNREAD_BYTES,
-    NOISE_OF_TOO_LARGE,
-    STREAM_WINDOW,
-    STREAMS_PER_NOISE,
-    UPDATES_PER_DATA,
-    USUAL_HEADERS,
-    ConnectionLimits,
-    Noise,
-)
+from serving.modelserver.http2.limits import ConnectionLimits, Noise
 from serving.modelserver.http2.outbound import Outbound
 from serving.modelserver.http2.stream import Exchange, Stream
 
 Begin = Callable[[Stream, Headers | TooLarge], Exchange]
 """Makes an exchange of a request, or refuses it; called on the thread that reads."""
+
+_WIDEN = frames.window_update(0, bounds.CONNECTION_WINDOW - frames.FIRST_WINDOW)
 
 
 class Connection:
@@ -50,7 +39,7 @@ class Connection:
         self._has_settings = False
         self._data: Stream | None = None
         self._data_flags = 0
-        self._window = CONNECTION_WINDOW
+        self._window = bounds.CONNECTION_WINDOW
         self._last = 0
         """The highest stream that the caller has opened."""
         self._noise, self._updates = Noise(), 0
@@ -61,11 +50,13 @@ class Connection:
         """The caller knows that no further request is taken."""
         hello = {
             Setting.MAX_CONCURRENT_STREAMS: limits.most_streams,
-            Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW,
+            Setting.INITIAL_WINDOW_SIZE: bounds.STREAM_WINDOW,
             Setting.MAX_FRAME_SIZE: MOST_DATA_FRAME,
             Setting.MAX_HEADER_LIST_SIZE: MOST_HEADER_BYTES,
         }
-        self.out.control(frames.settings(hello) + frames.window_update(0, CONNECTION_WINDOW - frames.FIRST_WINDOW))
+        self.out.control(
+            frames.settings(hello) + frames.window_update(0, bounds.CONNECTION_WINDOW - frames.FIRST_WINDOW)
+        )
 
     def receive(self, view: memoryview) -> None:
         """Take what has come; its memory is good only until this returns.
@@ -127,19 +118,19 @@ class Connection:
         headers: Headers | TooLarge
         try:
             headers = self._headers.read(block)
-            self._noise.add(max(0, len(headers) - USUAL_HEADERS) // HEADERS_PER_NOISE)
+            self._noise.add(max(0, len(headers) - bounds.USUAL_HEADERS) // bounds.HEADERS_PER_NOISE)
         except TooLarge as fault:
-            self._noise.add(NOISE_OF_TOO_LARGE)
+            self._noise.add(bounds.NOISE_OF_TOO_LARGE)
             headers = fault
         except Malformed as fault:
             self._refuse(number, fault.code)
             return None
         out = self.out
-        if self._closes or len(out.streams) >= self._limits.most_streams or out.unread > MOST_UNREAD_BYTES:
+        if self._closes or len(out.streams) >= self._limits.most_streams or out.unread > bounds.MOST_UNREAD_BYTES:
             self._refuse(number, ErrorCode.REFUSED_STREAM)
             return None
         self._called = self.used
-        out.streams[number] = stream = Stream(number, out, STREAM_WINDOW)
+        out.streams[number] = stream = Stream(number, out, bounds.STREAM_WINDOW)
         if not isinstance(headers, TooLarge) and (length := headers.get(b"content-length")) is not None:
             stream.promised = int(length)
         stream.exchange = self._begin(stream, headers)
@@ -165,11 +156,11 @@ class Connection:
             stream.receive_window -= length
         if self._window < 0 or (stream is not None and stream.receive_window < 0):
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"stream {number} sends more than was granted")
-        if length < LEAST_DATA_BYTES and (stream is None or not flags & frames.END_STREAM):
+        if length < bounds.LEAST_DATA_BYTES and (stream is None or not flags & frames.END_STREAM):
             self._noise.add()
-        if self._window < CONNECTION_WINDOW // 2:
-            self.out.control(frames.window_update(0, CONNECTION_WINDOW - self._window))
-            self._window = CONNECTION_WINDOW
+        if self._window < bounds.CONNECTION_WINDOW // 2:
+            self.out.control(frames.window_update(0, bounds.CONNECTION_WINDOW - self._window))
+            self._window = bounds.CONNECTION_WINDOW
         if stream is not None and stream.ended:
             self._break(stream, ErrorCode.STREAM_CLOSED)
             stream = None
@@ -192,9 +183,9 @@ class Connection:
         self._data = None
         if self._data_flags & frames.END_STREAM:
             self._end(stream)
-        elif stream.receive_window < STREAM_WINDOW // 2 and not stream.closed:
-            self.out.control(frames.window_update(stream.number, STREAM_WINDOW - stream.receive_window))
-            stream.receive_window = STREAM_WINDOW
+        elif stream.receive_window < bounds.STREAM_WINDOW // 2 and not stream.closed:
+            self.out.control(frames.window_update(stream.number, bounds.STREAM_WINDOW - stream.receive_window))
+            stream.receive_window = bounds.STREAM_WINDOW
 
     def _end(self, stream: Stream) -> None:
         stream.ended = True
@@ -219,7 +210,7 @@ class Connection:
         if not more or number > self._last:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a window of stream {number} cannot grow by {more}")
         self._updates += 1
-        if self._updates > UPDATES_PER_DATA * self.out.data_frames + FREE_UPDATES:
+        if self._updates > bounds.UPDATES_PER_DATA * self.out.data_frames + bounds.FREE_UPDATES:
             self._noise.add()
         stream = self.out.streams.get(number)
         if stream is not None or not number:
@@ -235,7 +226,7 @@ class Connection:
             if setting == Setting.ENABLE_PUSH and value > 1:
                 raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is 0 or 1")
             if setting == Setting.INITIAL_WINDOW_SIZE:
-                self._noise.add(1 + len(self.out.streams) // STREAMS_PER_NOISE)  # each of them is looked at
+                self._noise.add(1 + len(self.out.streams) // bounds.STREAMS_PER_NOISE)  # each of them is looked at
                 self.out.change_first_window(value)
             if setting == Setting.HEADER_TABLE_SIZE and value < frames.FIRST_TABLE_BYTES:
                 self.out.forget_table()
@@ -290,7 +281,7 @@ class Connection:
 
     def _stays(self, now: float, leaves_at: float) -> bool:
         """Of a connection that was told to go: whether it has not yet."""
-        if not self._closes and now - leaves_at >= LAST_CALL_S:
+        if not self._closes and now - leaves_at >= bounds.LAST_CALL_S:
             self._closes = True
             self.out.control(frames.goaway(self._last, ErrorCode.NO_ERROR))
         if self._closes and not self.out.streams and not self.out.waits:

@@ -36,11 +36,9 @@ class FrameReader:
         self.greeted = False
         """Whether the caller speaks HTTP/2."""
         self.data_left = self._padding_left = 0
-
-    @property
-    def in_data(self) -> bool:
-        """Whether what comes next is data, which costs little however much it is."""
-        return self.data_left > 0
+        """Bytes of data, and of padding, that are yet to come of a frame of data."""
+        self.count = 0
+        """Frames that have begun."""
 
     def receive(self, view: memoryview) -> None:
         """Take what has come; its memory is good only until this returns.

@@ -90,6 +90,10 @@ def check(kind: int, number: int, length: int) -> None:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"a frame of kind {kind} cannot be on stream {number}")
 
 
+class TooLarge(Malformed):
+    """A request with more headers than are taken; the message says so to its caller."""
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     """One frame as bytes."""
     return HEAD.pack(len(payload) << 8 | kind, flags, stream) + payload

@@ -12,14 +12,14 @@ from hpack import Decoder
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hpack.table import HeaderTable
 
-from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed
+from serving.modelserver.http2.frames import ConnectionFault, ErrorCode, Malformed, TooLarge
 
 Headers = Mapping[bytes, bytes]
 """Names in lower case; values of a name that comes more than once are joined by commas."""
 
 MOST_HEADER_BYTES = 16_384
 """Of a request, as HPACK counts them; gRPC's servers take as many."""
-_MOST_DECODED_BYTES = 4 * MOST_HEADER_BYTES
+_MOST_DECODED_BYTES = 8 * MOST_HEADER_BYTES
 """More than a request may have is decoded all the same, so that only that one request is refused."""
 
 _ENTRY_BYTES = 32
@@ -61,15 +61,15 @@ class HeaderReader:
 
         Raises:
             ConnectionFault: no HPACK, or far too much, so that nothing on this connection can be read any more.
-            Malformed: well encoded, and no request, or too much.
+            Malformed: well encoded, and no request.
+            TooLarge: a request may have less.
         """
         if self._known_at == self._table.changes and (known := self._known.get(block)) is not None:
             return known
         found = self.decode(block)
         size = sum(len(name) + len(value) + _ENTRY_BYTES for name, value in found)
         if size > MOST_HEADER_BYTES:
-            message = f"headers may take {MOST_HEADER_BYTES} bytes, not {size}"
-            raise Malformed(message, ErrorCode.ENHANCE_YOUR_CALM)
+            raise TooLarge(f"Metadata may take {MOST_HEADER_BYTES} bytes, not {size}; send less")
         headers = _checked(found)
         if self._known_at != self._table.changes or len(self._known) >= _MOST_REMEMBERED:
             self._known.clear()

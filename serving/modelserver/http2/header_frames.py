@@ -1,5 +1,7 @@
 """Header blocks out of HEADERS frames and the CONTINUATIONs behind them. Source: RFC 9113, sections 6.2 and 6.10."""
 
+import time
+
 from serving.modelserver.http2 import frames
 from serving.modelserver.http2.frames import ConnectionFault, ErrorCode
 from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES
@@ -8,7 +10,7 @@ Block = tuple[int, int, bytes]
 """Stream, flags of the HEADERS frame, and all bytes of the block."""
 
 _PRIORITY_BYTES = 5
-_MOST_BLOCK_BYTES = 2 * MOST_HEADER_BYTES
+_MOST_BLOCK_BYTES = 4 * MOST_HEADER_BYTES
 
 
 class HeaderFrames:
@@ -17,11 +19,16 @@ class HeaderFrames:
     def __init__(self) -> None:
         self._number = self._flags = 0
         self._begun: bytearray | None = None
+        self._since = 0.0
 
     @property
     def is_open(self) -> bool:
         """Whether nothing but a CONTINUATION may come now."""
         return self._begun is not None
+
+    def open_s(self, now: float) -> float:
+        """For how long a block has not been complete."""
+        return now - self._since if self.is_open else 0.0
 
     def begin(self, number: int, flags: int, payload: bytes) -> Block | None:
         """A HEADERS frame; the block if that is all of it.
@@ -39,6 +46,7 @@ class HeaderFrames:
         if flags & frames.END_HEADERS:
             return number, flags, payload
         self._number, self._flags, self._begun = number, flags, bytearray(payload)
+        self._since = time.monotonic()
         return None
 
     def go_on(self, number: int, flags: int, payload: bytes) -> Block | None:

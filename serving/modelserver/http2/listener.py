@@ -17,8 +17,13 @@ from serving.modelserver.http2.limits import ConnectionLimits
 
 log = logging.getLogger(__name__)
 
-_READ_BYTES, _READ_FRAMES_BYTES = 256 * 1024, 32 * 1024
-"""At once from one caller: of data, and of what may be small requests by the hundred, for others wait meanwhile."""
+_FIRST_TURN_BYTES, _LEAST_TURN_BYTES, _MOST_TURN_BYTES = 1 << 14, 1 << 10, 1 << 16
+_FRAMES_A_TURN = 64
+"""Whoever sends more in what is read at once gets shorter turns, down to the least, so that others come in between."""
+_READ_BYTES = 1 << 18
+"""Of one frame of data, which is cheap to take."""
+_MOST_DROPPED_BYTES = 1 << 20
+"""Of what still comes after the last words."""
 _LOOK_S, _LOOK_OFTEN_S = 1.0, 0.05
 """How often all connections are looked at: at least, and at most, which is also while the listener closes."""
 _LOOKS = 4
@@ -197,14 +202,9 @@ class Listener:
             if events & _WRITE:
                 peer.connection.out.resume()
             if events & _READ:
-                count = peer.socket.recv_into(
-                    self._space, _READ_BYTES if peer.connection.frames.in_data else _READ_FRAMES_BYTES
-                )
-                if not count:
+                self._peers.move_to_end(peer)
+                if not peer.read(self._space):
                     self._cut(peer)
-                elif peer.ends_at is None:
-                    self._peers.move_to_end(peer)
-                    peer.connection.receive(memoryview(self._space)[:count])
         except BlockingIOError:
             return
         except OSError:

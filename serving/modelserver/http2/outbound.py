@@ -26,13 +26,12 @@ from serving.modelserver.http2.frames import (
     reset,
 )
 from serving.modelserver.http2.stream import Stream
+from serving.modelserver.http2.unsent import Unsent
 
 _ENOUGH_BYTES = 256 * 1024
 """No more data is made frames of while so much waits for the socket."""
 _LARGEST_DATA = 64 * 1024
 """Of a frame, so that answers take turns."""
-_MOST_CONTROL_BYTES = 1024 * 1024
-"""A caller who makes us answer PINGs and SETTINGS and reads none of it is hung up on."""
 
 
 class Outbound:
@@ -40,13 +39,10 @@ class Outbound:
 
     def __init__(self, connection: socket.socket, want_write: Callable[[bool], None]) -> None:
         """Args: want_write: has the reading thread call `resume` when the socket takes bytes, or stops that."""
-        self._socket, self._want_write = connection, want_write
+        self._unsent = Unsent(connection, want_write)
         self._lock = threading.Lock()
         self.streams: dict[int, Stream] = {}
         """Those whose answers are not out; the reading thread puts them in."""
-        self._left = bytearray()
-        self._control_left = 0
-        """Of these bytes, at most so many are of frames that the caller made us send."""
         self._waiting: set[Stream] = set()
         """Streams of which something has not gone out."""
         self._ready: OrderedDict[Stream, None] = OrderedDict()
@@ -61,18 +57,18 @@ class Outbound:
         self._most_data = LEAST_FRAME
         self._table_update = b""
         """What the next header block has to begin with."""
+        self.data_frames = 0
+        """So many have been made."""
         self.closed = False
-        self.moved = time.monotonic()
-        """When the socket last took something that had waited for it."""
 
     @property
     def waits(self) -> bool:
         """Whether something has not gone out yet."""
-        return bool(self._left or self._waiting)
+        return bool(self._unsent.size or self._waiting)
 
     def stuck_s(self, now: float) -> float:
         """For how long the socket has not taken what waits for it."""
-        return now - self.moved if self._left else 0.0
+        return now - self._unsent.moved if self._unsent.size else 0.0
 
     def untaken(self, since: float) -> list[Stream]:
         """Streams whose answers have waited for the caller since before then."""
@@ -86,11 +82,8 @@ class Outbound:
             ConnectionFault: too many of them wait to be read.
         """
         with self._lock:
-            self._write(frames)
-            if self._left:
-                self._control_left += len(frames)
-                if self._control_left > _MOST_CONTROL_BYTES:
-                    raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, "read what is sent to you")
+            if not self.closed:
+                self._unsent.write(frames, control=True)
 
     def send(self, stream: Stream, head: bytes, data: bytes, trailers: bytes | None) -> None:
         """See Stream.send."""
@@ -105,6 +98,7 @@ class Outbound:
             if data:
                 self._window -= len(data)
                 stream.window -= len(data)
+                self.data_frames += 1
                 parts.append(frame(DATA, 0, stream.number, data))
             if trailers is not None:
                 parts.append(self._end(stream, trailers))
@@ -112,7 +106,7 @@ class Outbound:
 
     def _must_wait(self, stream: Stream, size: int) -> bool:
         """Whether others come first, the socket has enough, or a window is too small; no window holds up trailers."""
-        if len(self._left) >= _ENOUGH_BYTES or stream.pending:
+        if self._unsent.size >= _ENOUGH_BYTES or stream.pending:
             return True
         return size > 0 and (bool(self._ready) or size > min(self._window, stream.window, self._most_data))
 
@@ -151,9 +145,9 @@ class Outbound:
 
         It looks at no stream that its own window holds up, so that a window that opens costs what it lets out.
         """
-        while self._ended and len(self._left) < _ENOUGH_BYTES:
+        while self._ended and self._unsent.size < _ENOUGH_BYTES:
             self._finish(self._ended.popitem(last=False)[0])
-        while self._ready and self._window > 0 and len(self._left) < _ENOUGH_BYTES:
+        while self._ready and self._window > 0 and self._unsent.size < _ENOUGH_BYTES:
             self._send_some(self._ready.popitem(last=False)[0])
 
     def _send_some(self, stream: Stream) -> None:
@@ -165,6 +159,7 @@ class Outbound:
         self._window -= size
         stream.window -= size
         self.unread -= size
+        self.data_frames += 1
         self._write(frame(DATA, 0, stream.number, bytes(part[:size])))
         if size < len(part):
             stream.pending[0] = part[size:]
@@ -182,39 +177,15 @@ class Outbound:
             self._write(self._end(stream, stream.trailers))
 
     def _write(self, data: bytes) -> None:
-        if self.closed or not data:
-            return
-        if not self._left:
-            sent = self._taken(data)
-            if sent == len(data):
-                return
-            self.moved = time.monotonic()
-            self._left += memoryview(data)[sent:]
-            self._want_write(True)
-        else:
-            self._left += data
-
-    def _taken(self, data: bytes | bytearray) -> int:
-        try:
-            return self._socket.send(data)
-        except BlockingIOError:
-            return 0
-        except OSError:  # the thread that reads finds out too, and ends the connection
-            self.closed = True
-            return len(data)
+        if not self.closed and data:
+            self._unsent.write(data)
 
     def resume(self) -> None:
         """The socket takes bytes again."""
         with self._lock:
-            if self._left:
-                sent = self._taken(self._left)
-                if sent:
-                    self.moved = time.monotonic()
-                    del self._left[:sent]
-                    self._control_left = max(0, self._control_left - sent)
+            self._unsent.resume()
             self._pump()
-            if not self._left:
-                self._want_write(False)
+            self._unsent.rest()
 
     def grant(self, stream: Stream | None, more: int) -> None:
         """The caller takes so many bytes more, on one stream or (None) on the connection.
@@ -294,7 +265,7 @@ class Outbound:
         """Nothing more goes out."""
         with self._lock:
             self.closed = True
-            self._left.clear()
+            self._unsent.clear()
             self._waiting.clear()
             self._ready.clear()
             self._ended.clear()

@@ -2,6 +2,7 @@
 
 import time
 from collections import deque
+from math import inf
 from typing import Protocol
 
 
@@ -23,6 +24,9 @@ class Exchange(Protocol):
     def late(self) -> None:
         """The request has not been sent on for too long; it must be answered."""
 
+    def expired(self) -> None:
+        """The time that the stream was given is over."""
+
 
 class Nobody:
     """An exchange that is over before it has begun."""
@@ -40,6 +44,9 @@ class Nobody:
         """Nobody minds."""
 
     def late(self) -> None:
+        """Nobody waits for it."""
+
+    def expired(self) -> None:
         """Nobody waits for it."""
 
 
@@ -66,6 +73,7 @@ class Stream:
         "closed",
         "ended",
         "exchange",
+        "expires_at",
         "moved",
         "number",
         "out",
@@ -91,6 +99,8 @@ class Stream:
         """The block that ends the answer, once all data is out."""
         self.began = self.moved = time.monotonic()
         """When it began, and when the caller last sent some of the request, or data began to wait for it."""
+        self.expires_at = inf
+        """When the caller stops waiting, in time.monotonic() seconds."""
         self.ended = False
         """The caller has sent all."""
         self.closed = False

@@ -17,6 +17,7 @@ from tests.modelserver.http2.callers import (
     call_head,
     frame,
     literals,
+    request_fields,
     settings,
     window,
 )
@@ -30,6 +31,7 @@ def resets(count: int) -> bytes:
     return b"".join(call(2 * n + 1, "Hold") + frame(RST_STREAM, 0, 2 * n + 1, CANCEL) for n in range(count))
 
 
+MANY_HEADERS = literals(*request_fields("Hold").items(), *((f"x{number}", "") for number in range(400)))
 FLOODS: dict[str, bytes] = {
     "rapid reset": resets(30_000),
     "resets of one stream": call_head(1) + frame(RST_STREAM, 0, 1, CANCEL) * MANY,
@@ -42,7 +44,7 @@ FLOODS: dict[str, bytes] = {
     "windows": call_head(1) + window(0, 1) * MANY,
     "crumbs of data": call_head(1) + frame(DATA, 0, 1, b"\0") * MANY,
     "data behind the answer": call(1) + frame(DATA, 0, 1, b"\0") * MANY,
-    "hundreds of headers": b"".join(call(2 * n + 1, **{f"x{m}": "" for m in range(400)}) for n in range(1000)),
+    "hundreds of headers": b"".join(frame(HEADERS, 5, 2 * n + 1, MANY_HEADERS) for n in range(1000)),
     "too many headers": b"".join(call(2 * n + 1, x="y" * 20_000) for n in range(100)),
     "empty data": call_head(1) + frame(DATA, 0, 1) * MANY,
     "empty continuations": frame(HEADERS, 0, 1) + frame(CONTINUATION, 0, 1) * MANY,

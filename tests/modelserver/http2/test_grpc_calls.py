@@ -20,6 +20,7 @@ from tests.modelserver.http2.callers import (
     call_head,
     frame,
     framed,
+    window,
 )
 from tests.modelserver.http2.doors import Stage, stage
 from tests.modelserver.test_hostile import PREDICT
@@ -175,18 +176,18 @@ def test_too_much_metadata_is_refused_by_its_call_alone(shared: Stage) -> None:
 
 def test_a_request_that_ends_with_empty_data_is_no_noise(shared: Stage) -> None:
     with Caller(shared) as caller:
+        caller.send(window(0, 1 << 30))
         for number in range(0, 24_000, 2):
             end = frame(DATA, 0, number + 1, framed(bytes_value(b"y" * 64))) + frame(DATA, END_STREAM, number + 1)
             caller.send(call_head(number + 1, "AtOnce"), end)
             assert caller.answer(number + 1).status == 0
 
 
-def test_what_is_not_complete_at_its_deadline_is_told_so(shared: Stage) -> None:
-    with Caller(shared) as caller:
-        caller.send(call_head(1, grpc_timeout="1m"), call_head(3, "Watch", grpc_timeout="1m"))
-        caller.send(frame(DATA, END_STREAM, 3, framed(ONE)))
-        found = {stream: caller.answer(stream).status for stream in (1,)}
-        assert found == {1: DEADLINE_EXCEEDED}
+@pytest.mark.parametrize(("method", "body"), [("Echo", b""), ("Watch", framed(ONE))])
+def test_what_is_not_answered_at_its_deadline_is_told_so(method: str, body: bytes) -> None:
+    with stage() as door:
+        end = frame(DATA, END_STREAM if body else 0, 1, body)
+        assert answer_to(door, call_head(1, method, grpc_timeout="1m"), end).status == DEADLINE_EXCEEDED
 
 
 def test_bytes_that_come_behind_a_failure_are_not_kept(shared: Stage) -> None:
