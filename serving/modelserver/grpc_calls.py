@@ -13,7 +13,7 @@ from math import inf
 
 from google.protobuf.message import Message
 
-from serving.errors import BodyTooLarge, Code, DeadlineExceeded, Overloaded, ServingError
+from serving.errors import BodyTooLarge, Code, DeadlineExceeded, OutOfRange, Overloaded, ServingError
 from serving.modelserver import grpc_frames
 from serving.modelserver.call_threads import Tell, Work
 from serving.modelserver.grpc_methods import Conversation, Unary, Watch, answer, parsed, told
@@ -154,11 +154,18 @@ class UnaryCall(Call):
                 raise DeadlineExceeded("the deadline of the request passed before it was looked at")
             (raw,) = self._reader.messages()
             response = grpc_frames.framed(answer(self._unary, raw, self._deadline))
-            self._held.release()
-            self._take(len(response))  # until it is out, for the caller may not take it
+            self._hold(response)
         except Exception as error:  # told to the caller
             return partial(self.fail, error)
         return partial(self._tell, response)
+
+    def _hold(self, response: bytes) -> None:
+        """Count the answer instead of the request until it is out, for the caller may not take it."""
+        self._held.release()
+        try:
+            self._held.take(len(response))
+        except BodyTooLarge as error:
+            raise OutOfRange(f"The answer has {len(response)} bytes, more than this server can hold") from error
 
     def _tell(self, response: bytes) -> None:
         self._over, self._on_thread = True, False

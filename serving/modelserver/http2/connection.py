@@ -271,7 +271,7 @@ class Connection:
                 stream.exchange.expired()
             if not stream.ended and (now - stream.moved > limits.silence_s or now - stream.began > limits.whole_s):
                 stream.exchange.late()
-        for stream in self.out.untaken(now - limits.whole_s):
+        for stream in self.out.untaken(now, limits.silence_s, limits.whole_s):
             self._break(stream, ErrorCode.CANCEL)
         if self.out.streams:
             self._called = now

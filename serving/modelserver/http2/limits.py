@@ -53,7 +53,7 @@ class ConnectionLimits:
 
     most_streams: int = 4096
     silence_s: float = 30.0
-    """Longest silence in the middle of a request, and of a socket that takes no answer."""
+    """Longest silence in the middle of a request, and of a socket or a window that takes no answer."""
     whole_s: float = 600.0
     """Longest time for a request to come, and for its answer to be taken."""
     age_s: float = inf

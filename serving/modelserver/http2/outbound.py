@@ -70,10 +70,15 @@ class Outbound:
         """For how long the socket has not taken what waits for it."""
         return now - self._unsent.moved if self._unsent.size else 0.0
 
-    def untaken(self, since: float) -> list[Stream]:
-        """Streams whose answers have waited for the caller since before then."""
+    def untaken(self, now: float, silence_s: float, whole_s: float) -> list[Stream]:
+        """Streams whose callers have opened no window for so long, or take their answers for longer than is given."""
         with self._lock:
-            return [stream for stream in self._waiting if stream.moved < since]
+            return [
+                stream
+                for stream in self._waiting
+                if now - stream.moved > whole_s
+                or (now - stream.taken > silence_s and min(stream.window, self._window) <= 0)
+            ]
 
     def control(self, frames: bytes) -> None:
         """Send frames that no window holds up.
@@ -123,7 +128,7 @@ class Outbound:
         return frame(HEADERS, flags, stream.number, update + block)
 
     def _queue(self, stream: Stream, data: bytes, trailers: bytes | None) -> None:
-        stream.moved = time.monotonic()
+        stream.moved = stream.taken = time.monotonic()
         if data:
             stream.pending = stream.pending or deque()
             stream.pending.append(memoryview(data))
@@ -158,6 +163,7 @@ class Outbound:
             return
         self._window -= size
         stream.window -= size
+        stream.taken = time.monotonic()
         self.unread -= size
         self.data_frames += 1
         self._write(frame(DATA, 0, stream.number, bytes(part[:size])))

@@ -80,6 +80,7 @@ class Stream:
         "pending",
         "promised",
         "receive_window",
+        "taken",
         "trailers",
         "window",
     )
@@ -101,6 +102,8 @@ class Stream:
         """When it began, and when the caller last sent some of the request, or data began to wait for it."""
         self.expires_at = inf
         """When the caller stops waiting, in time.monotonic() seconds."""
+        self.taken = self.began
+        """When the caller last took some of an answer that waits."""
         self.ended = False
         """The caller has sent all."""
         self.closed = False

@@ -5,6 +5,7 @@ import itertools
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -144,8 +145,9 @@ def test_talk_may_pause_and_only_half_a_question_is_late() -> None:
         assert caller.answer(1).body == framed(b"") + framed(b"\n\1x")
 
 
-def test_an_answer_whose_window_never_opens_is_cut() -> None:
-    with stage(whole_s=0.3) as door, Caller(door, (INITIAL_WINDOW_SIZE, 5)) as caller:
+@pytest.mark.parametrize("limits", [{"silence_s": 0.3}, {"whole_s": 0.3}])
+def test_an_answer_whose_window_never_opens_is_cut(limits: dict[str, float]) -> None:
+    with stage(**limits) as door, Caller(door, (INITIAL_WINDOW_SIZE, 5)) as caller:
         caller.send(ask_zeros(1, 100_000))
         ended = caller.next(RST_STREAM)
 
@@ -153,6 +155,18 @@ def test_an_answer_whose_window_never_opens_is_cut() -> None:
         door.until_nothing_is_held()
         caller.send(call(3, value=b""))
         assert caller.answer(3).status == 0
+
+
+def test_an_answer_that_is_taken_in_crumbs_has_an_end_too() -> None:
+    with stage(whole_s=0.6) as door, Caller(door, (INITIAL_WINDOW_SIZE, 5)) as caller:
+        caller.send(ask_zeros(1, 100_000))
+        ended = None
+        while ended is None:
+            caller.send(window(1, 1))
+            ended = next((found for found in caller.answered() if found.kind == RST_STREAM), None)
+            time.sleep(0.02)
+        assert ended.code == CANCEL
+        door.until_nothing_is_held()
 
 
 def test_a_socket_that_takes_nothing_is_cut() -> None:
