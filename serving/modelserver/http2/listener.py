@@ -17,7 +17,7 @@ from serving.modelserver.http2.limits import ConnectionLimits
 
 log = logging.getLogger(__name__)
 
-_FIRST_TURN_BYTES, _LEAST_TURN_BYTES, _MOST_TURN_BYTES = 1 << 14, 1 << 10, 1 << 16
+_FIRST_TURN_BYTES, _LEAST_TURN_BYTES, _MOST_TURN_BYTES = 1 << 14, 1 << 10, 1 << 17
 _FRAMES_A_TURN = 64
 """Whoever sends more in what is read at once gets shorter turns, down to the least, so that others come in between."""
 _READ_BYTES = 1 << 18
