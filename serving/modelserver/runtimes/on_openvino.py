@@ -18,7 +18,7 @@ from serving.modelserver.runtimes import arguments, machine
 from serving.modelserver.runtimes.openvino_compiled import Compiled, compile_model
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible, core, openvino
 from serving.modelserver.runtimes.openvino_growth import Growth
-from serving.modelserver.runtimes.openvino_program import Ports, Program, reason
+from serving.modelserver.runtimes.openvino_program import Program, reason
 from serving.modelserver.runtimes.openvino_shapes import Shape
 from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors
 from serving.wire import dtypes
@@ -84,7 +84,8 @@ class OpenVinoSignature:
         self._source, self._shapes, self._narrowed = compiled.source, compiled.shapes, compiled.narrowed
         self._lock = threading.Lock()
         self._variants: OrderedDict[tuple[int, ...], Program] = OrderedDict()
-        self._exact = _programs(compiled.exact, compiled.ports)
+        self._ports = compiled.ports
+        self._exact = self._programs(compiled.exact)
         self._growth = Growth(compiled, self._grow) if compiled.later else None
         self._program: Program | None = None
         if compiled.whole is not None:
@@ -117,11 +118,14 @@ class OpenVinoSignature:
         self._exact.clear()
         del self._program, self._source, self._shapes
 
-    def _grow(self, exact: Mapping[tuple[Shape, ...], Any], ports: Ports) -> None:
+    def _grow(self, exact: Mapping[tuple[Shape, ...], Any]) -> None:
         """Take in programs for more rows; called on a thread of its own while this one and others run."""
-        found = _programs(exact, ports)
+        found = self._programs(exact)
         self._warm(found)
         self._exact = {**found, **self._exact}
+
+    def _programs(self, exact: Mapping[tuple[Shape, ...], Any]) -> dict[tuple[Shape, ...], Program]:
+        return {shapes: Program(openvino(), compiled, self._ports) for shapes, compiled in exact.items()}
 
     def _program_for(self, sent: tuple[Shape, ...]) -> Program:
         """The compiled model that takes these shapes; one of their ranks is compiled if there is none."""
@@ -174,10 +178,6 @@ class OpenVinoSignature:
                 program.warm(arrays)
             except ServingError:
                 return
-
-
-def _programs(exact: Mapping[tuple[Shape, ...], Any], ports: Ports) -> dict[tuple[Shape, ...], Program]:
-    return {shapes: Program(openvino(), compiled, ports) for shapes, compiled in exact.items()}
 
 
 def _within_32_bits(alias: str, array: NDArray[Any]) -> None:

@@ -14,7 +14,6 @@ from serving import memory
 from serving.errors import ServingError
 from serving.modelserver.runtimes.openvino_compiled import Compiled, grown
 from serving.modelserver.runtimes.openvino_conversion import NotConvertible
-from serving.modelserver.runtimes.openvino_program import Ports
 from serving.modelserver.runtimes.openvino_shapes import Shape
 
 _LOG = logging.getLogger(__name__)
@@ -23,7 +22,7 @@ _LOG = logging.getLogger(__name__)
 WORTH_IT = 16
 """Runs that could have used a program, before it is compiled: a warm-up and a caller now and then are no load."""
 
-Take = Callable[[Mapping[tuple[Shape, ...], Any], Ports], None]
+Take = Callable[[Mapping[tuple[Shape, ...], Any]], None]
 """Is given what was compiled, by the shapes that it is for."""
 
 
@@ -51,7 +50,7 @@ class Growth:
 
     def _grow(self) -> None:
         try:
-            self._take(*grown(self._compiled))
+            self._take(grown(self._compiled))
             memory.give_back()  # what compiling has left: 33 MB of 75
         except (ServingError, NotConvertible, RuntimeError, MemoryError) as error:
             _LOG.warning("%s: rows are run one by one: %s", self._compiled.signature.name, error)
