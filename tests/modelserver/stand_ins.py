@@ -56,13 +56,22 @@ class StandIn:
         """Those that are fed in the same place."""
         return len({tuple(spec.name for spec in self.signatures[name].inputs.values()) for name in signatures}) == 1
 
-    def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> Arrays:
+    def run(
+        self,
+        signature: str,
+        inputs: Tensors,
+        outputs: Collection[str] | None = None,
+        deadline: float | None = None,
+    ) -> Arrays:
         """What the signature's function says, and for outputs of others what theirs say."""
         found = self._compute[signature](inputs)
         for name in [name for name in outputs or () if name not in found]:
             other, _, alias = name.partition("\n")
             found[name] = self._compute[other](inputs)[alias]
         return found if outputs is None else {name: found[name] for name in outputs}
+
+    def break_off(self) -> None:
+        """Nothing here can be ended."""
 
     def close(self) -> None:
         """Remember it."""

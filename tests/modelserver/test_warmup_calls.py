@@ -52,7 +52,12 @@ def remembering(ran: Ran) -> Callable[[Path], LoadedModel]:
         assert isinstance(model, StandIn)
         compute = model.run
 
-        def run(signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> Arrays:
+        def run(
+            signature: str,
+            inputs: Tensors,
+            outputs: Collection[str] | None = None,
+            deadline: float | None = None,
+        ) -> Arrays:
             ran.append(signature)
             return compute(signature, inputs, outputs)
 

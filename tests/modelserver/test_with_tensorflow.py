@@ -1,6 +1,7 @@
 """What only the TensorFlow runtime can serve: tf.Examples, strings, tables, variables that calls change."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from serving.modelserver.server_config import ServerConfig
 from serving.wire import protos
 from tests.modelserver.asking import Grpc, Rest, fill_spec, grpc_to, predict_request, rest_to
 from tests.modelserver.conftest import config_text
+from tests.waiting import until
 
 tf = pytest.importorskip("tensorflow", reason="needs TensorFlow: make install")
 
@@ -183,3 +185,28 @@ def test_tables_find_their_assets_in_the_version(channel: Grpc) -> None:
     words = strings(b"ship", b"ramp", b"unknown")
 
     assert channel.predict(predict_request("vocabulary", {"words": words}))["ids"].tolist() == [0, 2, -1]
+
+
+def test_requests_without_end_leave_the_model_and_others_answering(saved_models: Path, tmp_path: Path) -> None:
+    file = tmp_path / "models.config"
+    file.write_text(config_text({name: saved_models / name for name in ("slow", "counter")}))
+    config = ServerConfig(
+        model_config_file=file, grpc_port=0, rest_port=0, rest_threads=2, rest_timeout_s=1.5, drain_s=1
+    )
+
+    def endless(over_rest: bool) -> str:
+        if over_rest:
+            with rest_to(running) as rest:
+                return str(rest.predict("slow", {"instances": [[1e9]]}).status)
+        with grpc_to(running) as channel:
+            request = predict_request("slow", {"x": [[1e9]]})
+            return channel.refusal("PredictionService/Predict", request, timeout_s=1.5).code
+
+    with ModelServer(config) as running, ThreadPoolExecutor(8) as callers:
+        ended = list(callers.map(endless, [True] * 5 + [False] * 3))
+        with grpc_to(running) as channel, rest_to(running) as rest:
+            until(lambda: rest.predict("slow", {"instances": [[3.0]]}).status == 200, 60)
+            assert channel.predict(predict_request("slow", {"x": [[3.0]]}), timeout_s=60)["y"].tolist() == [[6]]
+            assert channel.predict(predict_request("counter"), timeout_s=60)["count"].tolist() == 0
+
+    assert ended == ["504"] * 5 + ["DEADLINE_EXCEEDED"] * 3

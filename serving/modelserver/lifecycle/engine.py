@@ -64,6 +64,15 @@ class Engine:
         """Want nothing any more: everything drains and goes."""
         self.configure({})
 
+    def break_off(self) -> bool:
+        """End the runs that hold up versions on their way out; whether there are such versions. Under the lock."""
+        leaving = [
+            version.served for line in self.lineups.values() for version in line.versions.values() if version.served
+        ]
+        for served in leaving:
+            served.break_off()
+        return bool(leaving)
+
     def idle(self) -> bool:
         """Whether every version has ended. Called under the lock."""
         return all(version.state is State.END for line in self.lineups.values() for version in line.versions.values())
@@ -147,10 +156,9 @@ class Engine:
 
     def _withdraw(self, lineup: Lineup, version: Version) -> tuple[Version, ServedVersion]:
         self._state(lineup, version, State.UNLOADING)
-        served, version.served = version.served, None
-        if served is None:
+        if version.served is None:
             raise ServingError(f"{lineup.settings.name} version {version.number} has nothing to unload")
-        return version, served
+        return version, version.served
 
     def _free_soon(self, lineup: Lineup, version: Version, served: ServedVersion) -> None:
         """In a thread of its own, since the last request of a version should not pay for its end."""
@@ -163,6 +171,7 @@ class Engine:
             LOG.exception("%s version %d could not be closed", lineup.settings.name, version.number)
         LOG.info("%s version %d unloaded", lineup.settings.name, version.number)
         with self.changed:
+            version.served = None
             self._end(lineup, version)
             self._advance(lineup)
 

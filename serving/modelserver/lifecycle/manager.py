@@ -43,6 +43,9 @@ __all__ = [
 ROOT_WAIT_S = 60.0
 """Longest that the start waits for the models of a folder; what takes longer is served when it is loaded."""
 
+BREAK_OFF_S = 1.0
+"""Longest wait for runs to end that were broken off: TensorFlow does it between two operations."""
+
 
 class Hold:
     """A version that stays loaded for as long as the block lasts."""
@@ -219,15 +222,16 @@ class ModelManager:
         """Let nobody in any more, wait for the requests in flight, free everything.
 
         Args:
-            drain_s: longest wait, in seconds. A request or a load that takes longer is left to its own
-                thread, and its model is freed when it ends.
+            drain_s: longest wait, in seconds; runs that take longer are broken off, which may take BREAK_OFF_S
+                more. What cannot be, or a load, is left to its own thread, and its model is freed when it ends.
         """
         deadline = time.monotonic() + drain_s
         self._closing.set()
         self._engine.withdraw_all()
         self._watcher.stop(deadline)
         with self._engine.changed:
-            self._engine.changed.wait_for(self._engine.idle, drain_s)
+            if not self._engine.changed.wait_for(self._engine.idle, drain_s) and self._engine.break_off():
+                deadline += BREAK_OFF_S
         if self._engine.crew.join(deadline):
             self._loader.close()
 

@@ -97,7 +97,7 @@ class ServedVersion:
             deadline: in time.monotonic() seconds.
 
         Raises:
-            DeadlineExceeded: the time is over, before the run or at its end.
+            DeadlineExceeded: the time is over, before the run, in it or at its end.
             Overloaded: too many wait already; `retry_after_s` says when to come again.
             ServingError: what the runtime or the batching says.
         """
@@ -130,6 +130,10 @@ class ServedVersion:
         if not busy:
             when_idle()
 
+    def break_off(self) -> None:
+        """End the runs under way that can be ended; for a server that cannot wait any longer."""
+        self.model.break_off()
+
     def close(self) -> None:
         """Stop the batching and free the model."""
         self._batcher.close()
@@ -151,6 +155,7 @@ class Version:
         self.called_off = threading.Event()
         """Not wanted any more: a load is not tried again."""
         self.served: ServedVersion | None = None
+        """From AVAILABLE until it is freed."""
 
     def to(self, state: State) -> None:
         """Move on. A move that the picture above does not have is a mistake of ours."""

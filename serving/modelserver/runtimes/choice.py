@@ -93,19 +93,29 @@ class ServedModel:
         fed = {tuple(spec.name for spec in self.signatures[name].inputs.values()) for name in signatures}
         return len(fed) == 1 and not any(name in self._runners for name in signatures)
 
-    def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(
+        self,
+        signature: str,
+        inputs: Tensors,
+        outputs: Collection[str] | None = None,
+        deadline: float | None = None,
+    ) -> dict[str, NDArray[Any]]:
         """See LoadedModel.run."""
         if signature not in self.signatures:
             raise FailedPrecondition(f'Serving signature key "{signature}" not found.')
         with self._drain.use():
             if signature not in self._runners:
-                return self._elsewhere(signature).run(signature, inputs, outputs)
+                return self._elsewhere(signature).run(signature, inputs, outputs, deadline)
             try:
                 return self._runners[signature](inputs, outputs)
             except BeyondThirtyTwoBits as error:
                 if not self._tensorflow.allowed:
                     raise BeyondThirtyTwoBits(f"{error.message}. {self._tensorflow.why_not}") from error
-                return self._tensorflow.session().run(signature, inputs, outputs)
+                return self._tensorflow.session().run(signature, inputs, outputs, deadline)
+
+    def break_off(self) -> None:
+        """See LoadedModel.break_off: OpenVINO's runs cannot be ended."""
+        self._tensorflow.break_off()
 
     def close(self) -> None:
         """Free every runtime's part, after the runs under way."""
@@ -155,6 +165,12 @@ class _LaterTensorFlow:
                     self._session = TensorFlowSession(self._folder, self._signatures, self._options)
             return self._session
 
+    def break_off(self) -> None:
+        session = self._session  # close() may take it away meanwhile
+        if session is not None:
+            session.break_off()
+
     def close(self) -> None:
-        if self._session is not None:
-            self._session.close()
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()

@@ -98,12 +98,14 @@ def _compile(
 ) -> None:
     """Compile every signature that converts, and remember why the others do not; `operations` are those of each.
 
-    Whoever wrote a card has compared the answers to batches with Keras': of such a version it is known
-    that the rows of a request may be computed apart.
+    A card vouches that each row is answered by itself: the rows of a request may be computed apart.
     """
     bundle, precision = version.bundle, version.precision
     forms = openvino_quantized.forms(bundle) if precision == "int8" else ()
     for name, signature in bundle.signatures.items():
+        if graph.loops(operations[name]) and tensorflow_may(options):
+            version.reasons[name] = "It loops, and OpenVINO cannot end a run that takes too long"
+            continue
         read = openvino_quantized.converted if name in forms else openvino_conversion.convert
         needed = operations[name]
         rows = own_rows(needed, signature) if version.card is not None else ()

@@ -19,6 +19,11 @@ _WRITES = re.compile(
 )
 """Operations that change something which outlives the call begin so."""
 
+_LOOPS = re.compile(r"\w*While$|For$|(Ref)?NextIteration$")
+"""Operations that repeat others; the last closes the loops of TensorFlow 1."""
+
+_WAITS = re.compile("Dequeue|Unstage|Peek|Take(Many|Gradient)|MutexLock|GetNext|ReduceDataset|ReaderRead")
+"""Operations that wait for others, or read what need not end, have this in their names."""
 
 _OUTPUT = "slipway_output_"
 
@@ -155,6 +160,22 @@ def _calls(node: Any) -> Iterator[str]:
             yield value.func.name
         elif value.WhichOneof("value") == "list":
             yield from (function.name for function in value.list.func)
+
+
+def loops(names: set[str]) -> bool:
+    """Whether any of these operations repeats others, as often as a request may say."""
+    return any(map(_LOOPS.match, names))
+
+
+def all_operations(graph: Any) -> set[str]:
+    """Names of the operations of a whole GraphDef and its functions."""
+    inside = (node for function in graph.library.function for node in function.node_def)
+    return {node.op for node in (*graph.node, *inside)}
+
+
+def may_go_on(names: set[str]) -> bool:
+    """Whether a run of these operations may be without end."""
+    return loops(names) or any(map(_WAITS.search, names))
 
 
 def writes_state(names: set[str]) -> bool:

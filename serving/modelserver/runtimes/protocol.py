@@ -65,7 +65,7 @@ class Signature:
 
     @property
     def has_rows(self) -> bool:
-        """Whether all inputs and outputs do, so that rows of several requests can be computed together."""
+        """Whether all inputs and outputs do; that each row is computed by itself takes a card to say."""
         return bool(self.inputs) and all(spec.has_rows for spec in (*self.inputs.values(), *self.outputs.values()))
 
 
@@ -122,7 +122,7 @@ class LoadedModel(Protocol):
     def best_rows(self) -> int:
         """Rows of several requests that one run should take at most, beyond which they cost no less each.
 
-        1: requests are best run one by one. 0: they cannot be put together at all.
+        1: requests are to be run one by one. 0: they are no rows, or calls change what later ones see.
         """
 
     @property
@@ -132,18 +132,35 @@ class LoadedModel(Protocol):
     def shares_run(self, signatures: Collection[str]) -> bool:
         """Whether one run gives the outputs of all these: run() of any of them takes `joined` names of the others."""
 
-    def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
+    def run(
+        self,
+        signature: str,
+        inputs: Tensors,
+        outputs: Collection[str] | None = None,
+        deadline: float | None = None,
+    ) -> dict[str, NDArray[Any]]:
         """Compute the named outputs, or all of them.
 
         The caller has checked the names; dtypes are checked here, shapes by the graph alone. The
         arrays returned belong to the caller. The interpreter lock is free while it computes.
 
+        Args:
+            signature: its name.
+            inputs: alias to array.
+            outputs: aliases, or None for all.
+            deadline: in time.monotonic() seconds. TensorFlow ends the run then; OpenVINO, which cannot,
+                only loops where there is no TensorFlow.
+
         Raises:
             BadInput: a dtype that is not the signature's, or shapes that the graph cannot take.
             Unimplemented: the signature cannot run here; the text says what would run it.
-            Unavailable: the model was closed.
+            Unavailable: the model was closed, or the run broken off.
+            DeadlineExceeded: the run was ended at its deadline.
             ServingError: whatever else the runtime reports, with its code.
         """
+
+    def break_off(self) -> None:
+        """End the runs under way, as far as that can be done, for the sake of a close() that waits for them."""
 
     def close(self) -> None:
         """Free the model once the runs under way are over; later runs raise Unavailable."""

@@ -42,15 +42,25 @@ class Doubler:
     precision: str = "f32"
     runs: list[tuple[int, ...]] = field(default_factory=list)
     """The shape of x in each run."""
+    deadlines: list[float | None] = field(default_factory=list)
+    """Of each run."""
+    broken_off: threading.Event = field(default_factory=threading.Event)
     closed: threading.Event = field(default_factory=threading.Event)
 
     def shares_run(self, signatures: Collection[str]) -> bool:
         return False
 
-    def run(self, signature: str, inputs: Tensors, outputs: Collection[str] | None = None) -> dict[str, Array]:
+    def run(
+        self,
+        signature: str,
+        inputs: Tensors,
+        outputs: Collection[str] | None = None,
+        deadline: float | None = None,
+    ) -> dict[str, Array]:
         if self.closed.is_set():
             raise Unavailable("run after close")
         self.runs.append(inputs["x"].shape)
+        self.deadlines.append(deadline)
         self.before_run(inputs)
         if (inputs["x"] == POISON).any():
             raise BadInput("poison")
@@ -58,6 +68,9 @@ class Doubler:
         if self.closed.is_set():
             raise Unavailable("closed during a run")
         return {name: answers[name] for name in outputs or self.signatures[signature].outputs}
+
+    def break_off(self) -> None:
+        self.broken_off.set()
 
     def close(self) -> None:
         self.closed.set()

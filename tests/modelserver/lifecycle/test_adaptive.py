@@ -219,6 +219,18 @@ def test_a_deadline_that_passes_during_a_shared_run_ends_only_that_request() -> 
     assert leader.result() == [2]
 
 
+def test_a_run_has_the_time_of_its_request_and_a_shared_run_that_of_the_last() -> None:
+    desk, far = Desk(), time.monotonic() + 600
+    desk.occupy()
+    waiting = [*desk.line_up((1,), deadline=far), *desk.line_up((2,), deadline=far + 1)]
+    desk.gate.let_through(2)
+    assert [request.result() for request in waiting] == [[2], [4]]
+    desk.gate.let_through(1)
+    assert ask(desk.batcher, 3, deadline=far + 2).result() == [6]
+
+    assert desk.model.deadlines == [None, far + 1, far + 2]
+
+
 def test_whatever_comes_every_request_is_answered_rightly() -> None:
     """Many threads, bad requests, early deadlines and all signatures at once; nothing hangs, nothing is mixed up."""
     model = Doubler(parallel=2, before_run=lambda _: time.sleep(0.0002))

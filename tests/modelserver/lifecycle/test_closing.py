@@ -69,6 +69,29 @@ def test_close_drains_then_frees_every_model(base: Path, manager_of: MakeManager
     assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("load-", "free-"))]
 
 
+def test_close_breaks_off_the_runs_that_outlast_its_patience(base: Path, manager_of: MakeManager) -> None:
+    made: list[Doubler] = []
+
+    def keep(folder: Path) -> Doubler:
+        made.append(load(folder))
+        made[0].before_run = lambda _: made[0].broken_off.wait(WAIT_S)
+        return made[0]
+
+    publish(base, 1)
+    manager = manager_of(keep)
+    manager.configure([ModelSettings("m", base)])
+    running = threading.Thread(target=version_asked, args=(manager,))
+    running.start()
+    until(lambda: bool(made[0].runs), WAIT_S)
+
+    manager.close(drain_s=0.05)
+    running.join(WAIT_S)
+
+    assert made[0].broken_off.is_set()
+    assert made[0].closed.wait(WAIT_S)
+    until(lambda: manager.status("m", 1)[0].state is State.END, WAIT_S)
+
+
 def test_closing_interrupts_a_wait_for_a_model_that_does_not_come(base: Path, manager_of: MakeManager) -> None:
     manager = manager_of()
     told: list[BaseException] = []

@@ -264,6 +264,19 @@ def test_a_deadline_that_passes_during_the_run_is_deadline_exceeded(open_office:
     gate.let_through(1)
 
 
+def test_a_batch_has_the_time_of_its_last_request(open_office: Any) -> None:
+    gate, far = Gate(), time.monotonic() + 600
+    office = open_office(gate, max_batch_size=2)
+    first = office.queue(rows(0, 0))
+    gate.await_run()
+    asking = [office.queue(rows(value), deadline=far + value) for value in (1, 2)]
+    asking += [office.queue(rows(3), deadline=far), office.queue(rows(4))]
+    gate.let_through(3)
+
+    assert [request.result() for request in (first, *asking)] == [[0, 0], [2], [4], [6], [8]]
+    assert office.model.deadlines == [None, far + 2, None]
+
+
 def test_as_many_batches_run_side_by_side_as_there_are_threads(open_office: Any) -> None:
     together = threading.Barrier(2)
     office = open_office(lambda _: together.wait(WAIT_S), threads=2, max_batch_size=1)

@@ -14,7 +14,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from serving.errors import DeadlineExceeded, Overloaded, Unavailable
-from serving.modelserver.lifecycle.batching.merge import check_rows, form_of, join, rows_of, split
+from serving.modelserver.lifecycle.batching.merge import check_rows, form_of, join, latest, rows_of, split
 from serving.modelserver.lifecycle.batching.parameters import BatchingOptions
 from serving.modelserver.metrics import VersionMeter
 from serving.modelserver.runtimes.protocol import LoadedModel, Tensors
@@ -79,10 +79,10 @@ class Adaptive:
         if deadline is not None and time.monotonic() >= deadline:
             raise DeadlineExceeded("the deadline of the request passed before its run")
         if self._step_in():
-            return self._run_now(signature, inputs, outputs)
+            return self._run_now(signature, inputs, outputs, deadline)
         task = Task(*self._form(signature, inputs, outputs), inputs, outputs, deadline)
         if not self._queue(task):
-            return self._run_now(signature, inputs, outputs)
+            return self._run_now(signature, inputs, outputs, deadline)
         self._meter.depth.inc()
         try:
             self._wait(task)
@@ -139,10 +139,12 @@ class Adaptive:
                 self._waiting.remove(task)
         raise DeadlineExceeded(_LATE)
 
-    def _run_now(self, signature: str, inputs: Tensors, outputs: Collection[str] | None) -> Answer:
+    def _run_now(
+        self, signature: str, inputs: Tensors, outputs: Collection[str] | None, deadline: float | None
+    ) -> Answer:
         started = time.monotonic()
         try:
-            answer = self._model.run(signature, inputs, outputs)
+            answer = self._model.run(signature, inputs, outputs, deadline)
         finally:
             self._hand_over()
         self._count(rows_of(inputs) or 0, started)
@@ -211,7 +213,8 @@ class Adaptive:
             return
         sizes = [task.rows for task in batch]
         try:
-            answer = self._model.run(signature, join([task.inputs for task in batch]), batch[0].outputs)
+            inputs, deadline = join([task.inputs for task in batch]), latest(task.deadline for task in batch)
+            answer = self._model.run(signature, inputs, batch[0].outputs, deadline)
             check_rows(answer, sum(sizes))
         except Exception:  # one of them is to blame: each alone, so that only that one fails
             for task in batch:
@@ -231,7 +234,7 @@ class Adaptive:
             task.error = DeadlineExceeded(_LATE)
             return
         try:
-            task.outcome = self._model.run(signature, task.inputs, task.outputs)
+            task.outcome = self._model.run(signature, task.inputs, task.outputs, task.deadline)
         except Exception as error:  # told to the thread that brought the request
             task.error = error
             return

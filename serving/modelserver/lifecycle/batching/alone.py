@@ -24,7 +24,7 @@ class Alone:
         started = time.monotonic()
         if deadline is not None and started >= deadline:
             raise DeadlineExceeded("the deadline of the request passed before its run")
-        answer = self._model.run(signature, inputs, outputs)
+        answer = self._model.run(signature, inputs, outputs, deadline)
         self._meter.ran(signature, 0.0, time.monotonic() - started)
         return answer
 

@@ -3,7 +3,7 @@
 Pure functions over arrays; adaptive.py and scheduled.py decide what is put together.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -32,6 +32,15 @@ def join(requests: Sequence[Tensors]) -> Mapping[str, Array]:
     if len(requests) == 1:
         return requests[0]
     return {alias: np.concatenate([request[alias] for request in requests]) for alias in requests[0]}
+
+
+def latest(deadlines: Iterable[float | None]) -> float | None:
+    """Until when a run of several requests may take: the last of their deadlines; None if one has none.
+
+    Source: tensorflow_serving/batching/batching_session.cc.
+    """
+    known = list(deadlines)
+    return max((deadline for deadline in known if deadline is not None), default=None) if None not in known else None
 
 
 def split(outputs: Mapping[str, Array], sizes: Sequence[int]) -> Iterator[dict[str, Array]]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from serving.errors import BadInput, DeadlineExceeded, FailedPrecondition, Overloaded, ServingError
-from serving.modelserver.lifecycle.batching.merge import check_rows, join, pad_rows, pad_widths, split
+from serving.modelserver.lifecycle.batching.merge import check_rows, join, latest, pad_rows, pad_widths, split
 from serving.modelserver.lifecycle.batching.parameters import BatchingParameters
 from serving.modelserver.lifecycle.batching.scheduler import Scheduler
 from serving.modelserver.metrics import Metrics, VersionMeter
@@ -154,7 +154,8 @@ class Scheduled:
         sizes = [piece.rows for piece in pieces]
         inputs = self._padded(signature, [piece.inputs for piece in pieces])
         rows = self._rows_to_run(sum(sizes))
-        answer = self._model.run(signature, pad_rows(join(inputs), rows), outputs)
+        deadline = latest(piece.request.deadline for piece in pieces)
+        answer = self._model.run(signature, pad_rows(join(inputs), rows), outputs, deadline)
         check_rows(answer, rows)
         for piece, part in zip(pieces, split(answer, sizes), strict=True):
             piece.answer = part
