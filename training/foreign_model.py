@@ -23,6 +23,9 @@ Outputs = Literal["probabilities", "one probability", "logits", "one logit"]
 
 _FACTORS: dict[Scale, tuple[float, float]] = {"0-1": (1 / 255, 0.0), "-1-1": (1 / 127.5, -1.0), "none": (1.0, 0.0)}
 
+_APART = 4
+"""Sample inputs that are asked by themselves as well."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForeignModel:
@@ -139,13 +142,21 @@ def classifier(
         labels: in the order of its outputs; of a single output the second label's probability is expected.
 
     Raises:
-        BadInput: it fails on them, or its outputs are not one per label.
+        BadInput: it fails on them, its outputs are not one per label, or an answer depends on what else is asked.
     """
+    few = samples[0][:_APART]
     try:
         answers = np.concatenate([np.asarray(raw_answer(foreign, scale, batch)) for batch in samples])
+        apart = np.concatenate([np.asarray(raw_answer(foreign, scale, few[row : row + 1])) for row in range(len(few))])
     except Exception as error:  # whatever foreign code can raise
         raise BadInput(f"the model fails on sample inputs: {_first_line(error)}") from error
-    return Classifier(foreign, scale, _kind_of_outputs(answers, labels), labels)
+    kind = _kind_of_outputs(answers, labels)
+    if not np.allclose(apart, answers[: len(few)], rtol=1e-2, atol=1e-3):
+        raise BadInput(
+            "the model answers an input otherwise when others stand beside it in a batch, and servers put together "
+            "what comes at once (with texts: give TextVectorization an output_sequence_length)"
+        )
+    return Classifier(foreign, scale, kind, labels)
 
 
 def _kind_of_outputs(answers: NDArray[Any], labels: tuple[str, ...]) -> Outputs:

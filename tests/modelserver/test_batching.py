@@ -16,6 +16,7 @@ from serving.modelserver.flag_effects import config_of
 from serving.modelserver.flags import parse
 from serving.modelserver.runtimes.protocol import LoadedModel, Signature, Tensors
 from serving.modelserver.server import ModelServer
+from serving.modelserver.server_config import ServerConfig
 from tests.modelserver.asking import Grpc, Refusal, Rest, grpc_to, predict_request, rest_to
 from tests.modelserver.stand_ins import FLOAT_VECTOR, MATRIX, Arrays, StandIn, publish
 from tests.waiting import until
@@ -211,3 +212,12 @@ def test_a_full_queue_is_unavailable_on_both_protocols(tmp_path: Path, recorder:
 def depth(server: ModelServer) -> float | None:
     labels = {"model": "m", "version": "1"}
     return server.manager.metrics.registry.get_sample_value("modelserver_queue_depth", labels)
+
+
+def test_without_a_card_no_callers_rows_meet(saved_models: Path) -> None:
+    config = ServerConfig(base_path=saved_models / "centered", grpc_port=0)
+    with ModelServer(config) as running, ThreadPoolExecutor(12) as callers, grpc_to(running) as channel:
+        asked = [predict_request("centered", {"x": np.array([[n, 1]], np.float32)}) for n in range(300)]
+        answers = list(callers.map(channel.predict, asked))
+
+    assert all((answer["y"] == 0).all() and answer["rows"].tolist() == [1] for answer in answers)

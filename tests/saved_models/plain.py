@@ -163,6 +163,18 @@ def row_sums(version: Path) -> None:
     save(version, build)
 
 
+def centered(version: Path) -> None:
+    """X float [-1, 2] less the mean of its rows, and how many they are: rows do not stand alone."""
+
+    def build() -> Mapping[str, Any]:
+        x = placeholder("x", tf.float32, [None, 2])
+        rows = tf.shape(x)[0]
+        outputs = {"y": x - tf.reduce_mean(x, 0, keepdims=True), "rows": tf.fill([rows], rows)}
+        return {"serving_default": signature({"x": x}, outputs)}
+
+    save(version, build)
+
+
 def dense(version: Path) -> None:
     """X float [-1, 4] times a 4x3 matrix: a graph that refuses other widths."""
 
@@ -223,6 +235,7 @@ BUILDERS: Mapping[str, Callable[[Path], None]] = {
     "no_default": no_default,
     "no_inputs": no_inputs,
     "row_sums": row_sums,
+    "centered": centered,
     "dense": dense,
     "convolutions": convolutions,
     "slow": slow,

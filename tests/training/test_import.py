@@ -152,3 +152,17 @@ def test_a_picture_model_is_not_taken_for_a_text_model(tmp_path: Path) -> None:
 
     with pytest.raises(BadInput, match="takes float32, not strings"):
         publish(tmp_path / "model.keras", words(tmp_path, "a", "b"), task="text_classification")
+
+
+def test_a_model_whose_answers_depend_on_their_neighbors_is_refused(tmp_path: Path) -> None:
+    class Centered(tf.Module):  # type: ignore[misc]
+        @tf.function(input_signature=[tf.TensorSpec([None, 20, 20, 3], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def serve(self, x: Any) -> Any:
+            means = tf.reduce_mean(x, [1, 2])[:, :2]
+            return {"y": tf.nn.softmax(means - tf.reduce_mean(means, 0))}
+
+    centered = Centered()
+    tf.saved_model.save(centered, str(tmp_path / "model"), signatures={"serving_default": centered.serve})
+
+    with pytest.raises(BadInput, match="otherwise when others stand beside it"):
+        publish(tmp_path / "model", words(tmp_path, "a", "b"))

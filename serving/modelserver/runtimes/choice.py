@@ -83,10 +83,17 @@ class ServedModel:
         self.runtime = "openvino" if self._compiled and first in self._runners else "tensorflow"
         compiled = [signature.parallel for signature in self._compiled.values()]
         self.parallel = max(compiled, default=options.inter_op_threads or machine.cores())
-        default = bundle.signatures.get(DEFAULT_SIGNATURE)
+        self.best_rows = self._best_rows(version.changes)
+
+    def _best_rows(self, changes: bool) -> int:
+        """See LoadedModel.best_rows. A graph may as well subtract the mean of all rows: only a card says otherwise."""
+        default = self.signatures.get(DEFAULT_SIGNATURE)
+        if default is None or changes or not default.has_rows:
+            return 0
+        if self.card is None:
+            return 1
         answers = self._compiled.get(DEFAULT_SIGNATURE)
-        merges = default is not None and not version.changes and default.has_rows
-        self.best_rows = 0 if not merges else answers.best_rows if answers else MANY
+        return answers.best_rows if answers else MANY
 
     def shares_run(self, signatures: Collection[str]) -> bool:
         """See LoadedModel.shares_run: TensorFlow can, where the same tensors are fed."""

@@ -178,11 +178,11 @@ def test_other_signatures_say_so_when_they_are_called(load_openvino: Load) -> No
     assert model.run("serving_default", {"x": floats([[2]])})["y"].tolist() == [[3]]
 
 
-def test_only_versions_made_of_rows_can_be_batched(load_openvino: Load) -> None:
-    names = ("dense", "tiny_text", "scalar_out", "no_inputs")
+def test_only_versions_with_a_card_are_merged(load_openvino: Load) -> None:
+    names = ("tiny_text", "dense", "centered", "scalar_out", "no_inputs")
     rows = {name: load_openvino(name).best_rows for name in names}
 
-    assert rows == {"dense": MANY, "tiny_text": MANY, "scalar_out": 0, "no_inputs": 0}
+    assert rows == {"tiny_text": MANY, "dense": 1, "centered": 1, "scalar_out": 0, "no_inputs": 0}
 
 
 def test_tensorflow_is_not_imported_where_it_is_not_needed(saved_models: Path) -> None:
