@@ -34,30 +34,38 @@ def are_short() -> bool:
 
 
 class CallThreads:
-    """At most so many threads; work finds an idle one, or a new one, or is refused."""
+    """At most so many threads; work finds an idle one, or a new one, or is refused, or waits for one."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
+    def __init__(self, most: int, *, waits: bool = False) -> None:
+        self._most, self._waits = most, waits
         self._lock = threading.Lock()
         self._calls: SimpleQueue[Work | None] = SimpleQueue()
-        self._idle = self._started = 0
+        self._started = self._idle = 0
+        """Of the idle ones, those that work waits for are taken off: it may be less than none."""
 
     def start(self, work: Work) -> None:
         """Have it done, soon.
 
         Raises:
-            Overloaded: every thread is busy and there may be, or can be, no other.
+            Overloaded: every thread is busy and there may be, or can be, no other; it only waits where there is one.
         """
         with self._lock:
-            if not self._idle:
-                if self._started >= self._most:
-                    raise Overloaded(f"{self._started} calls are under way already; try again later")
-                if not _start(self._answer, f"grpc-{self._started}"):
-                    raise Overloaded("No thread can be started for this call; try again later")
-                self._started += 1
-                self._idle += 1
+            if self._idle <= 0:
+                self._grow()
             self._idle -= 1
         self._calls.put(work)
+
+    def _grow(self) -> None:
+        """One thread more, unless the work may wait."""
+        may_wait = self._waits and self._started > 0
+        if self._started < self._most:
+            if _start(self._answer, f"grpc-{self._started}"):
+                self._started += 1
+                self._idle += 1
+            elif not may_wait:
+                raise Overloaded("No thread can be started for this call; try again later")
+        elif not may_wait:
+            raise Overloaded(f"{self._started} calls are under way already; try again later")
 
     def _answer(self) -> None:
         while (work := self._calls.get()) is not None:

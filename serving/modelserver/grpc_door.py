@@ -18,8 +18,9 @@ from typing import Any
 from serving.errors import Code, ServingError, Unavailable
 from serving.modelserver import grpc_frames
 from serving.modelserver.call_threads import CallThreads
-from serving.modelserver.grpc_calls import OPEN_BYTES, ConversationCall, UnaryCall, WatchCall, refuse
+from serving.modelserver.grpc_calls import OPEN_BYTES, UnaryCall, refuse
 from serving.modelserver.grpc_methods import Conversation, Services, Unary
+from serving.modelserver.grpc_streams import ConversationCall, WatchCall
 from serving.modelserver.http2.frames import TooLarge
 from serving.modelserver.http2.header_blocks import Headers
 from serving.modelserver.http2.limits import ConnectionLimits
@@ -30,7 +31,7 @@ from serving.modelserver.rest_limits import most_connections
 
 _BACKLOG = 2048
 _MOST_TALKS = 16
-"""Conversations that are answered at one moment; they take no thread from the other calls."""
+"""Conversations that are answered at one moment, more wait; they take no thread from the other calls."""
 _PROBE_S = 1.0
 _GRPC = re.compile(rb"application/grpc(?![^+;])")  # grpc-web is another matter
 _AGE, _GRACE, _IDLE = (
@@ -54,6 +55,7 @@ class GrpcOptions:
     most_calls: int = 1024
     silence_s: float = 30.0
     whole_s: float = 600.0
+    last_call_s: float = 0.1
     """See ConnectionLimits."""
     most_buffered_bytes: int = 0
     """Requests of all calls together; 0: a quarter of the memory."""
@@ -81,12 +83,8 @@ class GrpcDoor:
         }
         self._ledger = Ledger(options.most_buffered_bytes, "gRPC requests")
         self._threads = CallThreads(options.most_calls)
-        self._talk_threads = CallThreads(_MOST_TALKS)
-        sockets = [_unix(options.socket_path)] if options.socket_path is not None else []
-        self.port: int | None = None
-        if options.port is not None:
-            sockets += _tcp(options.address, options.port)
-            self.port = sockets[-1].getsockname()[1]
+        self._talk_threads = CallThreads(_MOST_TALKS, waits=True)
+        sockets, self.port = _listening(options)
         self._listener = Listener(sockets, _limits(options), self._begin, most_connections())
 
     def _begin(self, stream: Stream, headers: Headers | TooLarge) -> Exchange:
@@ -102,7 +100,10 @@ class GrpcDoor:
         held = Held(self._ledger)
         try:
             held.take(OPEN_BYTES)
+            if (timeout := headers.get(b"grpc-timeout")) is not None:
+                stream.expires_at = stream.began + grpc_frames.timeout_s(timeout)
         except ServingError as error:
+            held.release()
             return refuse(stream, error.code, error.message)
         if isinstance(method, Unary):
             return UnaryCall(stream, headers, held, method, self._threads.start)
@@ -127,8 +128,27 @@ def _limits(options: GrpcOptions) -> ConnectionLimits:
         whole_s=options.whole_s,
         age_s=seconds.get(_AGE, inf),
         grace_s=seconds.get(_GRACE, inf),
+        last_call_s=options.last_call_s,
         idle_s=seconds.get(_IDLE, inf),
     )
+
+
+def _listening(options: GrpcOptions) -> tuple[list[socket.socket], int | None]:
+    """All that is to be listened at, and the port.
+
+    Raises:
+        Unavailable: some of it cannot be had; nothing is left behind then.
+    """
+    sockets = _tcp(options.address, options.port) if options.port is not None else []
+    port = sockets[0].getsockname()[1] if sockets else None
+    if options.socket_path is not None:
+        try:
+            sockets.append(_unix(options.socket_path))
+        except Unavailable:
+            for one in sockets:
+                one.close()
+            raise
+    return sockets, port
 
 
 def _tcp(address: str, port: int) -> list[socket.socket]:

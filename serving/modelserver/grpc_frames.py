@@ -47,9 +47,9 @@ def failed(code: Code, message: str, *, begun: bool = False) -> bytes:
     return block(head | headers)
 
 
-def framed(message: bytes) -> bytes:
-    """A message as it stands in a body."""
-    return PREFIX.pack(0, len(message)) + message
+def framed(message: bytes) -> tuple[bytes, bytes]:
+    """A message as it stands in a body, in two pieces: it may be large."""
+    return PREFIX.pack(0, len(message)), message
 
 
 def timeout_s(header: bytes) -> float:

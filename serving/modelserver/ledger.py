@@ -44,11 +44,12 @@ class Ledger:
             self.held += count
             held.count += count
 
-    def give_back(self, held: "Held", down_to: int) -> None:
-        """Hold less of this request: all but so much, however many threads say so."""
+    def give_back(self, held: "Held", count: int, down_to: int) -> None:
+        """Hold so much less of this request, but not less than down_to, however many threads say so."""
         with self._lock:
-            self.held -= max(0, held.count - down_to)
-            held.count = min(held.count, down_to)
+            less = max(0, min(count, held.count - down_to))
+            self.held -= less
+            held.count -= less
 
 
 class Held:
@@ -64,7 +65,12 @@ class Held:
     def release(self, down_to: int = 0) -> None:
         """Give back all but so much; once is enough."""
         if self.count > down_to:
-            self._ledger.give_back(self, down_to)
+            self._ledger.give_back(self, self.count, down_to)
+
+    def give_back(self, count: int) -> None:
+        """Hold so much less."""
+        if count:
+            self._ledger.give_back(self, count, 0)
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """TensorFlow Serving's messages to calls and back: what the gRPC methods answer.
 
-grpc_calls.py brings parsed requests and takes responses away; `calls/` does the work on arrays. The
-REST door has its own way in (rest_calls.py), Open Inference Protocol too (oip_messages.py).
+grpc_methods.py brings parsed requests and takes responses away; `calls/` does the work on arrays. The
+REST door has its own way in (rest_calls.py), Open Inference Protocol too (oip_server.py).
 """
 
 from collections.abc import Callable, Mapping

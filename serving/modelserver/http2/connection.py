@@ -54,9 +54,7 @@ class Connection:
             Setting.MAX_FRAME_SIZE: MOST_DATA_FRAME,
             Setting.MAX_HEADER_LIST_SIZE: MOST_HEADER_BYTES,
         }
-        self.out.control(
-            frames.settings(hello) + frames.window_update(0, bounds.CONNECTION_WINDOW - frames.FIRST_WINDOW)
-        )
+        self.out.control(frames.settings(hello) + _WIDEN)
 
     def receive(self, view: memoryview) -> None:
         """Take what has come; its memory is good only until this returns.
@@ -126,7 +124,7 @@ class Connection:
             self._refuse(number, fault.code)
             return None
         out = self.out
-        if self._closes or len(out.streams) >= self._limits.most_streams or out.unread > bounds.MOST_UNREAD_BYTES:
+        if self._closes or len(out.streams) >= self._limits.most_streams:
             self._refuse(number, ErrorCode.REFUSED_STREAM)
             return None
         self._called = self.used
@@ -152,11 +150,13 @@ class Connection:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, f"data where none can be, on stream {number}")
         self._window -= length
         stream = self.out.streams.get(number)
+        begins = bool(length) and stream is not None and stream.receive_window == bounds.STREAM_WINDOW
         if stream is not None:
             stream.receive_window -= length
         if self._window < 0 or (stream is not None and stream.receive_window < 0):
             raise ConnectionFault(ErrorCode.FLOW_CONTROL_ERROR, f"stream {number} sends more than was granted")
-        if length < bounds.LEAST_DATA_BYTES and (stream is None or not flags & frames.END_STREAM):
+        ends = stream is not None and bool(flags & frames.END_STREAM)
+        if length < bounds.LEAST_DATA_BYTES and not begins and not ends:
             self._noise.add()
         if self._window < bounds.CONNECTION_WINDOW // 2:
             self.out.control(frames.window_update(0, bounds.CONNECTION_WINDOW - self._window))
@@ -264,7 +264,8 @@ class Connection:
         limits = self._limits
         self._noise.forgive(now)
         unsettled_s = 0.0 if self._has_settings else now - self._born
-        if max(self.out.stuck_s(now), self._blocks.open_s(now), unsettled_s) > limits.silence_s:
+        stuck_s = max(self.out.stuck_s(now), self._blocks.open_s(now), self.frames.open_s(now), unsettled_s)
+        if stuck_s > limits.silence_s:
             return False
         for stream in list(self.out.streams.values()):
             if now > stream.expires_at:
@@ -281,7 +282,7 @@ class Connection:
 
     def _stays(self, now: float, leaves_at: float) -> bool:
         """Of a connection that was told to go: whether it has not yet."""
-        if not self._closes and now - leaves_at >= bounds.LAST_CALL_S:
+        if not self._closes and now - leaves_at >= self._limits.last_call_s:
             self._closes = True
             self.out.control(frames.goaway(self._last, ErrorCode.NO_ERROR))
         if self._closes and not self.out.streams and not self.out.waits:

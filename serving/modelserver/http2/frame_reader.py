@@ -1,5 +1,6 @@
 """Bytes cut into frames, whatever pieces they come in; data is passed on as it comes, all other frames whole."""
 
+import time
 from typing import Protocol
 
 from serving.modelserver.http2 import frames
@@ -8,7 +9,8 @@ from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES
 
 MOST_DATA_FRAME = 1 << 20
 """So that a tensor comes in one piece."""
-MOST_OTHER_FRAME = 4 * MOST_HEADER_BYTES
+MOST_OTHER_FRAME = 8 * MOST_HEADER_BYTES
+"""More headers than a request may have are read all the same, so that only that one request is refused."""
 
 
 class Rules(Protocol):
@@ -33,6 +35,8 @@ class FrameReader:
     def __init__(self, rules: Rules) -> None:
         self._rules = rules
         self._partial, self._needed = bytearray(), len(frames.PREFACE)
+        self._since = 0.0
+        """When it began."""
         self.greeted = False
         """Whether the caller speaks HTTP/2."""
         self.data_left = self._padding_left = 0
@@ -46,7 +50,7 @@ class FrameReader:
         Raises:
             ConnectionFault: the connection cannot go on.
         """
-        if self._partial:
+        if was_partial := bool(self._partial):
             self._partial += view
             if len(self._partial) < self._needed and self.greeted:
                 return
@@ -61,7 +65,13 @@ class FrameReader:
             else:
                 break
         if place < end:
+            if place or not was_partial:
+                self._since = time.monotonic()
             self._partial = bytearray(view[place:])
+
+    def open_s(self, now: float) -> float:
+        """For how long a frame other than DATA, or the head of one, has not been complete."""
+        return now - self._since if self._partial else 0.0
 
     def _greet(self, view: memoryview) -> int:
         if bytes(view[: len(frames.PREFACE)]) != frames.PREFACE[: len(view)]:

@@ -3,6 +3,7 @@
 import time
 
 from serving.modelserver.http2 import frames
+from serving.modelserver.http2.frame_reader import MOST_OTHER_FRAME
 from serving.modelserver.http2.frames import ConnectionFault, ErrorCode
 from serving.modelserver.http2.header_blocks import MOST_HEADER_BYTES
 
@@ -10,7 +11,6 @@ Block = tuple[int, int, bytes]
 """Stream, flags of the HEADERS frame, and all bytes of the block."""
 
 _PRIORITY_BYTES = 5
-_MOST_BLOCK_BYTES = 4 * MOST_HEADER_BYTES
 
 
 class HeaderFrames:
@@ -58,7 +58,7 @@ class HeaderFrames:
         if self._begun is None or self._number != number:
             raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "a continuation of nothing")
         self._begun += payload
-        if len(self._begun) > _MOST_BLOCK_BYTES:
+        if len(self._begun) > MOST_OTHER_FRAME:
             raise ConnectionFault(ErrorCode.ENHANCE_YOUR_CALM, f"headers may take {MOST_HEADER_BYTES} bytes")
         if not flags & frames.END_HEADERS:
             return None

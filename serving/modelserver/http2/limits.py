@@ -13,16 +13,12 @@ MOST_NOISE = 10_000
 STREAMS_PER_NOISE = 64
 """So many streams that have to be looked at count as one such frame."""
 LEAST_DATA_BYTES = 64
-"""Frames of less data than this are such frames, unless a request ends with them."""
-USUAL_HEADERS, HEADERS_PER_NOISE = 64, 8
+"""Frames of less data than this are such frames, unless a request begins or ends with them."""
+USUAL_HEADERS, HEADERS_PER_NOISE = 64, 4
 """More headers than are usual count as such frames too, for each is decoded by itself."""
 NOISE_OF_TOO_LARGE = 250
 UPDATES_PER_DATA, FREE_UPDATES = 4, 1000
 """Windows that a caller may open for each frame of data that it gets, and at any time; others are such frames."""
-MOST_UNREAD_BYTES = 1 << 26
-"""A caller who does not take so much of the answers gets no further ones on this connection."""
-LAST_CALL_S = 0.1
-"""Requests that are sent in this time after the caller was told to go are still taken: they were on their way."""
 
 
 class Noise:
@@ -60,5 +56,7 @@ class ConnectionLimits:
     """After so long the caller is asked to connect anew."""
     grace_s: float = inf
     """Requests that were under way then are cut off after so long again."""
+    last_call_s: float = 0.1
+    """Requests that are sent in this time after that are still taken: they were on their way."""
     idle_s: float = inf
     """A connection that is not used for so long is closed."""

@@ -198,6 +198,8 @@ class Listener:
 
     def _serve(self, peer: Peer, events: int) -> None:
         """Read what has come, write what has waited; a caller's faults end the caller's connection alone."""
+        if peer not in self._peers:  # it had to make room a moment ago
+            return
         try:
             if events & _WRITE:
                 peer.connection.out.resume()

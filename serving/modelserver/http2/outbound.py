@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from serving.modelserver.http2.frames import (
     DATA,
@@ -32,6 +32,10 @@ _ENOUGH_BYTES = 256 * 1024
 """No more data is made frames of while so much waits for the socket."""
 _LARGEST_DATA = 64 * 1024
 """Of a frame, so that answers take turns."""
+_MOST_JOINED_BYTES = 1 << 20
+"""Of data that comes in pieces: more would hold up the interpreter."""
+_MOST_PUMPED_BYTES = 1 << 20
+"""At once, however fast the caller takes it: then the thread that reads sees to all others before it goes on."""
 
 
 class Outbound:
@@ -49,8 +53,6 @@ class Outbound:
         """Those whose own windows are open: they wait for the connection's, or for the socket."""
         self._ended: OrderedDict[Stream, None] = OrderedDict()
         """Those that have trailers alone to send: they wait for the socket."""
-        self.unread = 0
-        """Bytes of data that wait for windows, or for the socket."""
         self._window = FIRST_WINDOW
         self.first_window = FIRST_WINDOW
         """Of a new stream."""
@@ -68,7 +70,7 @@ class Outbound:
 
     def stuck_s(self, now: float) -> float:
         """For how long the socket has not taken what waits for it."""
-        return now - self._unsent.moved if self._unsent.size else 0.0
+        return self._unsent.stuck_s(now)
 
     def untaken(self, now: float, silence_s: float, whole_s: float) -> list[Stream]:
         """Streams whose callers have opened no window for so long, or take their answers for longer than is given."""
@@ -90,21 +92,22 @@ class Outbound:
             if not self.closed:
                 self._unsent.write(frames, control=True)
 
-    def send(self, stream: Stream, head: bytes, data: bytes, trailers: bytes | None) -> None:
+    def send(self, stream: Stream, head: bytes, data: Sequence[bytes], trailers: bytes | None) -> None:
         """See Stream.send."""
+        size = sum(map(len, data))
         with self._lock:
             if stream.closed or self.closed or stream.trailers is not None:
                 return
             parts = [self._headers(END_HEADERS, stream, head)] if head else []
-            if self._must_wait(stream, len(data)):
+            if self._must_wait(stream, size):
                 self._write(b"".join(parts))
                 self._queue(stream, data, trailers)
                 return
-            if data:
-                self._window -= len(data)
-                stream.window -= len(data)
+            if size:
+                self._window -= size
+                stream.window -= size
                 self.data_frames += 1
-                parts.append(frame(DATA, 0, stream.number, data))
+                parts.append(frame(DATA, 0, stream.number, b"".join(data)))
             if trailers is not None:
                 parts.append(self._end(stream, trailers))
             self._write(b"".join(parts))
@@ -127,12 +130,13 @@ class Outbound:
         update, self._table_update = self._table_update, b""
         return frame(HEADERS, flags, stream.number, update + block)
 
-    def _queue(self, stream: Stream, data: bytes, trailers: bytes | None) -> None:
+    def _queue(self, stream: Stream, data: Sequence[bytes], trailers: bytes | None) -> None:
         stream.moved = stream.taken = time.monotonic()
-        if data:
+        size = sum(map(len, data))
+        for piece in data if size > _MOST_JOINED_BYTES else [b"".join(data)] if size else ():
             stream.pending = stream.pending or deque()
-            stream.pending.append(memoryview(data))
-            self.unread += len(data)
+            stream.pending.append(memoryview(piece))
+            stream.waiting += len(piece)
         stream.trailers = trailers
         self._waiting.add(stream)
         self._make_ready(stream)
@@ -142,8 +146,8 @@ class Outbound:
         """Put a stream behind the others if it has something that its own window lets out."""
         if not stream.pending:
             self._ended[stream] = None
-        elif stream.window > 0 and stream not in self._ready:
-            self._ready[stream] = None
+        elif stream.window > 0:
+            self._ready[stream] = None  # one that is there already keeps its place
 
     def _pump(self) -> None:
         """Make frames of what waits, as far as the socket takes them: one frame for each stream in its turn.
@@ -152,19 +156,22 @@ class Outbound:
         """
         while self._ended and self._unsent.size < _ENOUGH_BYTES:
             self._finish(self._ended.popitem(last=False)[0])
-        while self._ready and self._window > 0 and self._unsent.size < _ENOUGH_BYTES:
-            self._send_some(self._ready.popitem(last=False)[0])
+        left = _MOST_PUMPED_BYTES
+        while self._ready and self._window > 0 and self._unsent.size < _ENOUGH_BYTES and left > 0:
+            left -= self._send_some(self._ready.popitem(last=False)[0])
+        self._unsent.go_on(bool(self._ready) and self._window > 0)
 
-    def _send_some(self, stream: Stream) -> None:
+    def _send_some(self, stream: Stream) -> int:
+        """A frame of its data; returns of how many bytes."""
         assert stream.pending
         part = stream.pending[0]
         size = min(len(part), self._window, stream.window, self._most_data)
         if size <= 0:
-            return
+            return 0
         self._window -= size
         stream.window -= size
         stream.taken = time.monotonic()
-        self.unread -= size
+        stream.waiting -= size
         self.data_frames += 1
         self._write(frame(DATA, 0, stream.number, bytes(part[:size])))
         if size < len(part):
@@ -175,6 +182,7 @@ class Outbound:
             self._make_ready(stream)
         else:
             self._finish(stream)
+        return size
 
     def _finish(self, stream: Stream) -> None:
         """All data of a stream is out: so are its trailers, if it has them."""
@@ -191,7 +199,6 @@ class Outbound:
         with self._lock:
             self._unsent.resume()
             self._pump()
-            self._unsent.rest()
 
     def grant(self, stream: Stream | None, more: int) -> None:
         """The caller takes so many bytes more, on one stream or (None) on the connection.
@@ -253,8 +260,7 @@ class Outbound:
             if stream.closed:
                 return False
             stream.closed = True
-            self.unread -= sum(map(len, stream.pending))
-            stream.pending = ()
+            stream.pending, stream.waiting = (), 0
             self.streams.pop(stream.number, None)
             self._waiting.discard(stream)
             self._ready.pop(stream, None)

@@ -2,12 +2,17 @@
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from math import inf
 from typing import Protocol
 
 
 class Exchange(Protocol):
-    """What a server makes of one request. Called on the thread that reads, so it must not wait for anything."""
+    """What a server makes of one request. Called on the thread that reads, so it must not wait for anything.
+
+    `done` alone may be called on any thread, and while the connection's lock is held: it must not send, nor take a
+    lock under which anybody sends.
+    """
 
     def data(self, part: memoryview) -> None:
         """More of the body; the memory is good only until this returns."""
@@ -19,7 +24,7 @@ class Exchange(Protocol):
         """Nobody waits for the answer any more: the caller has reset the stream, or left."""
 
     def done(self) -> None:
-        """The answer is out. Called on any thread; either this comes or `gone`, once."""
+        """The answer is out. Either this comes or `gone`, once."""
 
     def late(self) -> None:
         """The request has not been sent on for too long; it must be answered."""
@@ -58,10 +63,8 @@ class Sender(Protocol):
 
     first_window: int
     """Of a new stream."""
-    unread: int
-    """Bytes of answers that the caller takes no more of at the moment, on all streams."""
 
-    def send(self, stream: "Stream", head: bytes, data: bytes, trailers: bytes | None) -> None:
+    def send(self, stream: "Stream", head: bytes, data: Sequence[bytes], trailers: bytes | None) -> None:
         """See Stream.send."""
 
 
@@ -82,6 +85,7 @@ class Stream:
         "receive_window",
         "taken",
         "trailers",
+        "waiting",
         "window",
     )
 
@@ -95,7 +99,9 @@ class Stream:
         """Bytes of data that are yet to come, where the caller has said how many."""
         self.exchange: Exchange = NOBODY
         self.pending: deque[memoryview] | tuple[()] = ()
-        """Data that waits for a window."""
+        """Data that waits for a window, or for the socket."""
+        self.waiting = 0
+        """Bytes of it."""
         self.trailers: bytes | None = None
         """The block that ends the answer, once all data is out."""
         self.began = self.moved = time.monotonic()
@@ -109,12 +115,12 @@ class Stream:
         self.closed = False
         """Nothing more goes out."""
 
-    def send(self, head: bytes = b"", data: bytes = b"", trailers: bytes | None = None) -> None:
+    def send(self, head: bytes = b"", data: Sequence[bytes] = (), trailers: bytes | None = None) -> None:
         """Send parts of the answer, in this order; what the caller no longer wants is dropped.
 
         Args:
             head: a header block that begins the answer.
-            data: bytes of the body.
+            data: bytes of the body, in pieces, for to join large ones would cost a copy.
             trailers: a header block that ends it.
         """
         self.out.send(self, head, data, trailers)

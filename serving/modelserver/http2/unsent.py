@@ -19,9 +19,11 @@ class Unsent:
         self._left = bytearray()
         self._control_left = 0
         """Of these bytes, at most so many are of frames that the caller made us send."""
-        self.moved = time.monotonic()
-        """When the socket last took something that had waited for it."""
+        self._moved = 0.0
+        """When something began to wait for the socket, or the socket last took some of that."""
         self.broken = False
+        self._asked = False
+        """Whether `resume` is to be called."""
 
     @property
     def size(self) -> int:
@@ -37,9 +39,8 @@ class Unsent:
         if self._left:
             self._left += data
         elif (sent := self._taken(data)) < len(data):
-            self.moved = time.monotonic()
             self._left += memoryview(data)[sent:]
-            self._want_write(True)
+            self.go_on(False)
         if control and self._left:
             self._control_left += len(data)
             if self._control_left > _MOST_CONTROL_BYTES:
@@ -47,15 +48,21 @@ class Unsent:
 
     def resume(self) -> None:
         """Send as much as the socket takes now."""
-        if self._left and (sent := self._taken(self._left)):
-            self.moved = time.monotonic()
+        sent = self._taken(self._left) if self._left else 0
+        if sent or not self._left:
+            self._moved = time.monotonic()
             del self._left[:sent]
             self._control_left = max(0, self._control_left - sent)
 
-    def rest(self) -> None:
-        """Ask for no further calls if nothing waits."""
-        if not self._left:
-            self._want_write(False)
+    def go_on(self, more: bool) -> None:
+        """Have `resume` called while something waits here, or (more) would be written then."""
+        if (ask := more or bool(self._left)) is not self._asked:
+            self._asked, self._moved = ask, time.monotonic()
+            self._want_write(ask)
+
+    def stuck_s(self, now: float) -> float:
+        """For how long the socket has not taken what waits for it."""
+        return now - self._moved if self._asked else 0.0
 
     def clear(self) -> None:
         """Forget what waits."""

@@ -8,7 +8,14 @@ from tests.modelserver.http2.doors import Stage, stage
 
 
 @pytest.fixture(scope="package")
-def shared() -> Iterator[Stage]:
-    """Whose caller breaks rules must leave it as it was for the next."""
-    with stage() as opened:
-        yield opened
+def opened() -> Iterator[Stage]:
+    """One for all."""
+    with stage() as found:
+        yield found
+
+
+@pytest.fixture
+def shared(opened: Stage) -> Iterator[Stage]:
+    """The same, as new."""
+    yield opened
+    opened.clear()

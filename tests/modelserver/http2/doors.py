@@ -69,6 +69,13 @@ class Stage:
         assert self.door.port
         self.port: int = self.door.port
 
+    def clear(self) -> None:
+        """Be as new for the next test."""
+        self.acts.open.set()
+        until(lambda: not self.busy_threads)
+        self.acts.open.clear()
+        self.acts.watching.clear()
+
     def close(self) -> None:
         """Let go of everybody."""
         self.acts.open.set()
@@ -85,6 +92,12 @@ class Stage:
         return sum(len(peer.connection.out.streams) for peer in list(self.door._listener._peers))
 
     @property
+    def exchanges(self) -> list[Any]:
+        """Calls whose answers are not out."""
+        peers = list(self.door._listener._peers)
+        return [stream.exchange for peer in peers for stream in list(peer.connection.out.streams.values())]
+
+    @property
     def busy_threads(self) -> int:
         """That work on a call."""
         return sum(threads._started - threads._idle for threads in (self.door._threads, self.door._talk_threads))
@@ -92,7 +105,8 @@ class Stage:
     @property
     def unread_bytes(self) -> int:
         """Of answers that wait."""
-        return sum(peer.connection.out.unread for peer in list(self.door._listener._peers))
+        peers = list(self.door._listener._peers)
+        return sum(stream.waiting for peer in peers for stream in list(peer.connection.out.streams.values()))
 
     @property
     def callers(self) -> int:

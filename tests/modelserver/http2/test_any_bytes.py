@@ -3,12 +3,13 @@
 import contextlib
 import socket
 import struct
+import time
 import zlib
 from typing import Any
 
 import hpack
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from serving.errors import Overloaded, ServingError
@@ -21,8 +22,9 @@ from serving.modelserver.http2.limits import ConnectionLimits
 from serving.modelserver.http2.stream import NOBODY
 from tests.modelserver.http2.callers import DATA, PADDED, PREFACE, call_head, frame, framed, request_fields
 from tests.modelserver.http2.callers import settings as settings_frame
+from tests.modelserver.http2.doors import Stage
 
-FEW = settings(max_examples=200, deadline=None)
+FEW = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FRAMES = st.builds(
     frame, st.integers(0, 12), st.integers(0, 255), st.integers(0, 9), st.one_of(st.binary(max_size=40), st.just(b""))
 )
@@ -103,6 +105,31 @@ def test_any_bytes_behind_the_preface_are_taken_or_a_fault_of_the_connection(sen
     with lone_connection() as connection, contextlib.suppress(ConnectionFault):
         for part in pieces(PREFACE + settings_frame() + call_head(1) + sent, cuts):
             connection.receive(memoryview(part))
+
+
+CALLS = st.builds(
+    lambda stream, method, changes, body: call_head(stream, method, **changes) + frame(DATA, 1, stream, body),
+    st.sampled_from((1, 3, 5, 7)),
+    st.sampled_from(("Echo", "AtOnce", "Talk", "Watch", "Swell", "Fail")),
+    st.dictionaries(st.sampled_from(("grpc_timeout", "grpc_encoding")), st.sampled_from(("1n", "1S", "", "gzip"))),
+    st.one_of(st.binary(max_size=20), st.binary(max_size=20).map(framed)),
+)
+
+
+@FEW
+@given(st.lists(st.one_of(CALLS, FRAMES), max_size=20).map(b"".join), CUTS)
+def test_any_calls_leave_nothing_behind(shared: Stage, sent: bytes, cuts: list[int]) -> None:
+    near, far = socket.socketpair()
+    near.setblocking(False)
+    with near, far:
+        connection = Connection(near, ConnectionLimits(), shared.door._begin, lambda wanted: None)
+        with contextlib.suppress(ConnectionFault):
+            for part in pieces(PREFACE + settings_frame() + sent, cuts):
+                connection.receive(memoryview(part))
+        connection.look(time.monotonic())
+        connection.lost()
+    shared.until_nothing_is_held()
+    assert not shared.acts.watching
 
 
 @FEW

@@ -1,4 +1,4 @@
-"""How calls and connections end before their time: callers who leave, who are slow, who stay too long."""
+"""How calls and connections end before their time: callers who leave, who are slow, who say nothing."""
 
 import contextlib
 import itertools
@@ -8,20 +8,20 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from pathlib import Path
 
-import grpc
 import pytest
 
+from serving.errors import Unavailable
+from serving.modelserver.grpc_door import GrpcDoor, GrpcOptions
 from tests.modelserver.http2.callers import (
     CANCEL,
     DATA,
     END_HEADERS,
     END_STREAM,
+    HEADERS,
     INITIAL_WINDOW_SIZE,
-    NO_ERROR,
     PING,
-    REFUSED_STREAM,
     RST_STREAM,
     Caller,
     call,
@@ -34,7 +34,6 @@ from tests.modelserver.http2.doors import Stage, stage
 from tests.modelserver.http2.test_windows import ask_zeros
 from tests.waiting import until
 
-LAST_OF_ALL = 2**31 - 1
 DEADLINE_EXCEEDED = 4
 
 
@@ -177,110 +176,19 @@ def test_a_socket_that_takes_nothing_is_cut() -> None:
         door.until_nothing_is_held()
 
 
+@pytest.mark.parametrize("part", [frame(HEADERS, 0, 1, bytes(60_000))[:-1], frame(PING, payload=bytes(8))[:5]])
+def test_a_frame_that_is_not_sent_on_is_cut(part: bytes) -> None:
+    with stage(silence_s=0.3) as door, Caller(door) as caller:
+        caller.send(call(1), part)
+        assert caller.answer(1).status == 0
+        until(lambda: door.callers == 0)
+
+
 def test_a_caller_that_says_nothing_at_all_is_cut_and_one_that_waits_is_not() -> None:
     with stage(silence_s=0.2) as door, Caller(door, greet=False) as silent, Caller(door) as waits:
         assert silent.ends()
         waits.send(call(1))
         assert waits.answer(1).status == 0
-
-
-def test_a_connection_of_age_says_so_twice_and_answers_what_was_under_way() -> None:
-    with stage(arguments=(("grpc.max_connection_age_ms", 1),)) as door, Caller(door) as caller:
-        caller.send(call(1, "Hold"))
-        first, second = caller.next(7), caller.next(7)
-        assert struct.unpack(">II", first.payload) == (LAST_OF_ALL, NO_ERROR)
-        assert struct.unpack(">II", second.payload) == (1, NO_ERROR)
-        caller.send(call(3, "Hold", b"too late"))
-        refused = caller.next(RST_STREAM)
-        assert (refused.stream, refused.code) == (3, REFUSED_STREAM)
-
-        door.acts.open.set()
-        assert caller.answer(1).status == 0
-        with pytest.raises(EOFError):
-            caller.frame()
-        assert door.acts.ran == [b"x"]
-
-
-def test_a_request_between_the_two_is_answered() -> None:
-    with stage(arguments=(("grpc.max_connection_age_ms", 1),)) as door, Caller(door) as caller:
-        caller.next(7)
-        caller.send(call(1))
-
-        assert caller.answer(1).status == 0
-
-
-def test_after_its_grace_a_call_of_an_aged_connection_is_cut_off() -> None:
-    limits = (("grpc.max_connection_age_ms", 1), ("grpc.max_connection_age_grace_ms", 200))
-    with stage(arguments=limits) as door, Caller(door) as caller:
-        caller.send(call(1, "Hold"))
-        assert caller.goaway().code == NO_ERROR
-        until(lambda: door.streams == 0)
-
-
-def test_a_connection_without_calls_is_closed_whatever_it_pings_and_a_busy_one_is_not() -> None:
-    with stage(arguments=(("grpc.max_connection_idle_ms", 300),)) as door, Caller(door) as busy, Caller(door) as idle:
-        busy.send(call(1, "Hold"))
-        ended = threading.Event()
-
-        def pings() -> None:
-            try:
-                while not ended.wait(0.05):
-                    idle.send(frame(PING, payload=bytes(8)))
-            except OSError:
-                pass
-
-        with ThreadPoolExecutor(1) as pool:
-            pinging = pool.submit(pings)
-            assert idle.goaway().code == NO_ERROR
-            ended.set()
-            pinging.result()
-        door.acts.open.set()
-        assert busy.answer(1).status == 0
-
-
-def test_under_load_no_call_of_a_channel_fails_while_its_connections_age() -> None:
-    limits = (("grpc.max_connection_age_ms", 50), ("grpc.max_connection_age_grace_ms", 5000))
-    seen: set[Any] = set()
-    with stage(arguments=limits) as door, grpc.insecure_channel(f"127.0.0.1:{door.port}") as channel:
-        echo: Any = channel.unary_unary("/test.Acts/Echo")
-
-        def ask(_: int) -> bytes:
-            answer: bytes = echo(b"\n\1x", timeout=20)
-            seen.update(list(door.door._listener._peers))
-            return answer
-
-        with ThreadPoolExecutor(4) as pool:
-            while len(seen) < 3:
-                assert set(pool.map(ask, range(200))) == {b"\n\1x"}
-
-
-def test_a_stop_answers_what_is_under_way_and_takes_nothing_new() -> None:
-    with stage() as door, Caller(door) as caller, ThreadPoolExecutor(1) as pool:
-        caller.send(call(1, "Hold"))
-        until(lambda: door.acts.ran)
-        stopping = pool.submit(door.door.stop, 20)
-        assert caller.next(7).payload[:4] == struct.pack(">I", LAST_OF_ALL)
-        assert caller.next(7).payload[:4] == struct.pack(">I", 1)
-        with pytest.raises(ConnectionRefusedError):
-            socket.create_connection(("127.0.0.1", door.port))
-        caller.send(call(3, "Hold", b"new"))
-        assert caller.next(RST_STREAM).code == REFUSED_STREAM
-        door.acts.open.set()
-
-        assert caller.answer(1).status == 0
-        caller.socket.close()
-        stopping.result(10)
-        assert door.acts.ran == [b"x"]
-
-
-def test_at_the_end_of_its_grace_a_stop_cuts_off_whoever_is_left() -> None:
-    with stage() as door, Caller(door) as caller:
-        caller.send(call(1, "Hold"))
-        until(lambda: door.acts.ran)
-        door.door.stop(0.2)
-
-        assert caller.goaway().code == NO_ERROR
-        assert door.streams == 0
 
 
 def test_a_caller_that_asks_and_never_reads_is_not_kept_answers_for() -> None:
@@ -291,3 +199,11 @@ def test_a_caller_that_asks_and_never_reads_is_not_kept_answers_for() -> None:
             pour(caller, (b"".join(itertools.islice(calls, 1000)) for _ in range(1000)))
         until(lambda: door.callers == 0)
         door.until_nothing_is_held()
+
+
+def test_a_port_that_is_taken_leaves_no_socket_behind(tmp_path: Path) -> None:
+    with stage() as taken:
+        options = GrpcOptions(address="127.0.0.1", port=taken.port, socket_path=tmp_path / "door")
+        with pytest.raises(Unavailable, match="cannot listen for gRPC"):
+            GrpcDoor(options, taken.acts.services())
+    assert not list(tmp_path.iterdir())

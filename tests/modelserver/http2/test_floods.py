@@ -71,4 +71,3 @@ def test_a_flood_ends_with_its_connection_and_others_are_served(shared: Stage, f
         assert (code, other.answer(1).status) == (ENHANCE_YOUR_CALM, 0)
         shared.acts.open.set()
     shared.until_nothing_is_held()
-    shared.acts.open.clear()

@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
+from serving.errors import DeadlineExceeded
 from serving.modelserver.server import ModelServer
 from tests.modelserver.asking import predict_request
 from tests.modelserver.http2.callers import (
@@ -17,6 +18,7 @@ from tests.modelserver.http2.callers import (
     Answer,
     Caller,
     bytes_value,
+    call,
     call_head,
     frame,
     framed,
@@ -66,6 +68,17 @@ def test_a_timeout_that_is_none_is_refused(shared: Stage, timeout: str) -> None:
 
     assert answer.status == INVALID_ARGUMENT
     assert "grpc-timeout is one to eight digits" in answer.head["grpc-message"]
+
+
+@pytest.mark.parametrize("method", ["Echo", "AtOnce", "Talk", "Watch"])
+def test_a_timeout_that_is_none_harms_no_other_call(shared: Stage, method: str) -> None:
+    with Caller(shared) as caller:
+        caller.send(call(1, "Hold"), call_head(3, method, grpc_timeout="soon"))
+
+        assert caller.answer(3).status == INVALID_ARGUMENT
+        shared.acts.open.set()
+        assert caller.answer(1).status == 0
+        shared.until_nothing_is_held()
 
 
 @pytest.mark.parametrize("timeout", ["0S", "1n"])
@@ -165,20 +178,20 @@ def test_a_method_of_the_reading_thread_takes_no_large_message_packed_or_not(sha
 
 def test_too_much_metadata_is_refused_by_its_call_alone(shared: Stage) -> None:
     with Caller(shared) as caller:
-        for number, size in enumerate((16_384, 40_000)):
+        for number, size in enumerate((16_384, 40_000, 100_000)):
             caller.send(call_head(2 * number + 1, x="y" * size), frame(DATA, END_STREAM, 2 * number + 1, framed(ONE)))
             answer = caller.answer(2 * number + 1)
             assert answer.status == RESOURCE_EXHAUSTED
             assert "Metadata may take 16384 bytes" in str(answer)
-        caller.send(call_head(5), frame(DATA, END_STREAM, 5, framed(ONE)))
-        assert caller.answer(5).status == 0
+        caller.send(call(7))
+        assert caller.answer(7).status == 0
 
 
 def test_a_request_that_ends_with_empty_data_is_no_noise(shared: Stage) -> None:
     with Caller(shared) as caller:
         caller.send(window(0, 1 << 30))
         for number in range(0, 24_000, 2):
-            end = frame(DATA, 0, number + 1, framed(bytes_value(b"y" * 64))) + frame(DATA, END_STREAM, number + 1)
+            end = frame(DATA, 0, number + 1, framed(ONE)) + frame(DATA, END_STREAM, number + 1)
             caller.send(call_head(number + 1, "AtOnce"), end)
             assert caller.answer(number + 1).status == 0
 
@@ -188,6 +201,31 @@ def test_what_is_not_answered_at_its_deadline_is_told_so(method: str, body: byte
     with stage() as door:
         end = frame(DATA, END_STREAM if body else 0, 1, body)
         assert answer_to(door, call_head(1, method, grpc_timeout="1m"), end).status == DEADLINE_EXCEEDED
+        door.until_nothing_is_held()
+        until(lambda: not door.acts.watching)
+
+
+def test_a_call_is_told_of_its_deadline_while_its_thread_is_still_at_work() -> None:
+    with stage() as door, Caller(door) as caller:
+        caller.send(call_head(1, "Hold", grpc_timeout="100m"), frame(DATA, END_STREAM, 1, framed(ONE)))
+
+        assert caller.answer(1).status == DEADLINE_EXCEEDED
+        assert door.held_bytes > 0
+        door.acts.open.set()
+        door.until_nothing_is_held()
+
+
+def test_questions_that_nobody_has_looked_at_end_with_the_deadline() -> None:
+    with stage() as door, Caller(door) as caller:
+        caller.send(call_head(1, "SlowTalk", grpc_timeout="300m"), *[frame(DATA, 0, 1, framed(ONE))] * 5)
+        until(lambda: door.acts.ran)
+        (talk,) = door.exchanges
+        until(lambda: [type(item) for item in talk._next] == [DeadlineExceeded])
+        door.acts.open.set()
+
+        assert caller.answer(1).status == DEADLINE_EXCEEDED
+        assert door.acts.ran == [b"one"]
+        door.until_nothing_is_held()
 
 
 def test_bytes_that_come_behind_a_failure_are_not_kept(shared: Stage) -> None:
@@ -196,10 +234,12 @@ def test_bytes_that_come_behind_a_failure_are_not_kept(shared: Stage) -> None:
         caller.send(frame(DATA, 0, 1, b"\0\0\0\xff\xff" + bytes(1000)))
         caller.answered()
         until(lambda: shared.busy_threads == 0)
+        held = shared.held_bytes
         caller.send(frame(DATA, 0, 1, bytes(1000)))
         caller.answered()
 
-        assert (shared.held_bytes, shared.streams) == (0, 1)
+        assert (shared.held_bytes, shared.streams) == (held, 1)
+        assert held < 3500
     shared.until_nothing_is_held()
 
 

@@ -11,7 +11,6 @@ from tests.modelserver.http2.callers import (
     HEADER_TABLE_SIZE,
     HEADERS,
     INITIAL_WINDOW_SIZE,
-    REFUSED_STREAM,
     RST_STREAM,
     Caller,
     bytes_value,
@@ -27,6 +26,8 @@ from tests.waiting import until
 
 RESOURCE_EXHAUSTED = 8
 ONE = bytes_value(b"one")
+HUNDRED_THOUSAND = b"\x08\xa0\x8d\x06"
+"""A google.protobuf.Int64Value."""
 
 
 def test_a_conversation_answers_question_by_question(shared: Stage) -> None:
@@ -69,6 +70,19 @@ def test_a_conversation_that_is_left_is_not_gone_on_with() -> None:
         assert door.acts.ran == [b"one"]
 
 
+def test_conversations_wait_for_a_thread_where_many_come_at_once() -> None:
+    with stage() as door, Caller(door) as caller:
+        for number in range(100):
+            caller.send(call_head(2 * number + 1, "SlowTalk"), frame(DATA, END_STREAM, 2 * number + 1, framed(ONE)))
+        until(lambda: len(door.acts.ran) == 16)
+        door.acts.open.set()
+
+        ended = [caller.next(HEADERS) for _ in range(200)]
+        assert sorted(found.stream for found in ended if found.flags & END_STREAM) == list(range(1, 200, 2))
+        assert len({found.payload for found in ended}) == 2
+        door.until_nothing_is_held()
+
+
 def test_a_conversation_of_nothing_ends_well(shared: Stage) -> None:
     with Caller(shared) as caller:
         caller.send(call_head(1, "Talk"), frame(DATA, END_STREAM, 1), call_head(3, "Talk", END_HEADERS | END_STREAM))
@@ -90,17 +104,27 @@ def test_who_watches_is_told_and_may_leave(shared: Stage) -> None:
         until(lambda: not shared.acts.watching)
 
 
-def test_answers_that_nobody_takes_have_an_end_on_each_connection() -> None:
-    with stage() as door, Caller(door, (INITIAL_WINDOW_SIZE, 0)) as caller, Caller(door) as other:
+def test_a_caller_that_waits_for_large_answers_is_answered_beside_them(shared: Stage) -> None:
+    with Caller(shared, (INITIAL_WINDOW_SIZE, 0)) as caller:
         for stream in (1, 3, 5):
             caller.send(ask_zeros(stream, 30_000_000))
-        until(lambda: door.unread_bytes > 89_000_000)
-        caller.send(call(7))
-        refused = caller.next(RST_STREAM)
-        other.send(call(1))
+        until(lambda: shared.unread_bytes > 89_000_000)
+        caller.send(call(7, "Fail"))
 
-        assert (refused.stream, refused.code) == (7, REFUSED_STREAM)
-        assert other.answer(1).status == 0
+        assert caller.answer(7).status == 5
+    shared.until_nothing_is_held()
+
+
+def test_answers_of_conversations_that_nobody_takes_are_held_against_all() -> None:
+    with stage(most_buffered_bytes=500_000) as door, Caller(door, (INITIAL_WINDOW_SIZE, 0)) as caller:
+        for number in range(10):
+            caller.send(call_head(2 * number + 1, "Swell"), frame(DATA, 0, 2 * number + 1, framed(HUNDRED_THOUSAND)))
+        until(lambda: door.busy_threads == 0 and door.unread_bytes >= 400_000)
+        held = door.held_bytes
+        caller.send(call(99, "Fail"))
+
+        assert 400_000 <= door.unread_bytes <= held <= 500_000
+        assert caller.answer(99).status == 5
         caller.socket.close()
         door.until_nothing_is_held()
 

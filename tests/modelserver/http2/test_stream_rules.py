@@ -93,7 +93,6 @@ def test_a_breach_of_a_stream_ends_it_with_its_code_and_the_next_is_answered(
         assert (caller.answer(3).status, caller.answered()) == (0, [])
         shared.acts.open.set()
     shared.until_nothing_is_held()
-    shared.acts.open.clear()
 
 
 def test_more_streams_than_allowed_are_refused_until_one_ends(shared: Stage) -> None:
