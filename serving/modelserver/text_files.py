@@ -20,14 +20,13 @@ def read(path: str | Path, kind: type[M]) -> M:
     """The message in a file.
 
     Raises:
-        NotFound: the file is missing or cannot be read.
+        NotFound: the file is missing or the system does not let it be read.
         BadInput: it does not parse; where and why is printed on stderr as tensorflow_model_server does.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise NotFound(f"{path}; {reason}") from error
+        text = Path(path).read_text(encoding="utf-8", errors="surrogateescape")  # any bytes may stand in a comment
+    except OSError as error:
+        raise NotFound(f"{path}; {error.strerror}") from error
     message = kind()
     try:
         text_format.Parse(text, message, descriptor_pool=POOL)

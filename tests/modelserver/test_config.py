@@ -167,9 +167,30 @@ def test_a_file_of_another_kind_names_its_message(tmp_path: Path, capfd: pytest.
     assert line.startswith("Error parsing text-format tensorflow.serving.BatchingParameters: 1:")
 
 
-def test_a_missing_file_and_one_that_is_not_text_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "text", [b"\xff\xfem\x00", b'model_config_list { config { name: "caf\xe9" } }', b"caf\xe9 { }"]
+)
+def test_a_file_that_is_not_utf8_does_not_parse_either(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: bytes
+) -> None:
+    file = tmp_path / "models.config"
+    file.write_bytes(text)
+
+    with pytest.raises(BadInput, match="Invalid protobuf file"):
+        config_file.read(file)
+
+    line = capfd.readouterr().err
+    assert re.match(r"Error parsing text-format tensorflow\.serving\.ModelServerConfig: 1:\d+: \S", line)
+
+
+def test_any_bytes_may_stand_in_a_comment(tmp_path: Path) -> None:
+    (tmp_path / "models.config").write_bytes(b"# caf\xe9\nmodel_config_list { }")
+
+    assert config_file.read(tmp_path / "models.config").WhichOneof("config") == "model_config_list"
+
+
+def test_a_missing_file_and_a_folder_are_told(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no-such-file; No such file or directory"):
         config_file.read(tmp_path / "no-such-file")
-    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(NotFound, match="not UTF-8"):
-        config_file.read(tmp_path / "binary")
+    with pytest.raises(NotFound, match="Is a directory"):
+        config_file.read(tmp_path)
