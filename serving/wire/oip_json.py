@@ -1,7 +1,8 @@
 """Open Inference Protocol over REST: JSON bodies, with the binary tensor data extension.
 
 A body with the extension is JSON followed by raw tensors; the header `Inference-Header-Content-Length`,
-which the door reads and writes, says where the JSON ends.
+which the door reads and writes, says where the JSON ends. An optional member that is null counts as left out: many
+clients write so what they do not set.
 """
 
 from collections.abc import Mapping, Sequence
@@ -48,14 +49,14 @@ def read_json(body: bytes, json_length: int | None = None) -> InferRequest:
             raise BadInput(f"Input '{name}': {error.message}") from error
     if len(rest):
         raise BadInput(f"{len(rest)} bytes follow the last tensor; check binary_data_size")
-    wanted = _objects(document, "outputs") if "outputs" in document else []
+    wanted = _objects(document, "outputs") if document.get("outputs") is not None else []
     default = _flag(document, "binary_data_output", otherwise=False)
     names = tuple(_member(output, "name", str) for output in wanted)
     flags = [_flag(output, "binary_data", otherwise=default) for output in wanted]
     return InferRequest(
         inputs=inputs,
         outputs=names,
-        id=_member(document, "id", str) if "id" in document else "",
+        id=_member(document, "id", str) if document.get("id") is not None else "",
         binary=frozenset(name for name, flag in zip(names, flags, strict=True) if flag),
         binary_by_default=default and not wanted,
     )
@@ -105,7 +106,9 @@ def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flag(document: Mapping[str, Any], name: str, *, otherwise: bool) -> bool:
-    value = _parameters(document).get(name, otherwise)
+    value = _parameters(document).get(name)
+    if value is None:
+        return otherwise
     if not isinstance(value, bool):
         raise BadInput(f"The parameter {name} must be true or false")
     return value
@@ -116,7 +119,7 @@ def _tensor(tensor: Mapping[str, Any], rest: memoryview) -> tuple[NDArray[Any], 
     kind, sizes = _member(tensor, "datatype", str), _sizes(_member(tensor, "shape", list))
     length = _parameters(tensor).get("binary_data_size")
     if length is None:
-        if "data" not in tensor:
+        if tensor.get("data") is None:
             raise BadInput("it has neither 'data' nor the parameter binary_data_size")
         return _from_data(tensor["data"], kind, sizes), rest
     if type(length) is not int or not 0 <= length <= len(rest):

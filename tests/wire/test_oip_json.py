@@ -153,6 +153,27 @@ def test_numbers_that_json_lacks_stand_bare() -> None:
     assert b'"data": [NaN, Infinity]' in text
 
 
+def test_an_optional_member_that_is_null_counts_as_left_out() -> None:
+    tensor = {"name": "x", "datatype": "BOOL", "shape": [1], "data": [True]}
+    bare = {"inputs": [tensor], "outputs": [{"name": "y"}]}
+    for with_nulls in (
+        {**bare, "id": None, "parameters": None},
+        {**bare, "parameters": {"binary_data_output": None}},
+        {**bare, "inputs": [{**tensor, "parameters": None}], "outputs": [{"name": "y", "parameters": None}]},
+        {
+            **bare,
+            "inputs": [{**tensor, "parameters": {"binary_data_size": None}}],
+            "outputs": [{"name": "y", "parameters": {"binary_data": None}}],
+        },
+    ):
+        assert read_json(json.dumps(with_nulls).encode()) == read_json(json.dumps(bare).encode())
+
+    assert read_json(json.dumps({"inputs": [], "outputs": None}).encode()) == InferRequest(inputs={})
+    binary = {**tensor, "data": None, "parameters": {"binary_data_size": 1}}
+    document = json.dumps({"inputs": [binary]}).encode()
+    assert read_json(document + b"\1", len(document)).inputs["x"].tolist() == [True]
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
@@ -166,6 +187,7 @@ def test_numbers_that_json_lacks_stand_bare() -> None:
             "binary_data must be true or false",
         ),
         (body(shape=[1], datatype="FP32"), "neither 'data' nor the parameter binary_data_size"),
+        (body(shape=[1], datatype="FP32", data=None), "neither 'data' nor the parameter binary_data_size"),
         (body(shape=[2], datatype="FP32", data=[1]), "Input 'x': 1 values were sent"),
         (body(shape=[1.0], datatype="FP32", data=[1]), "'shape' must be a list of whole numbers"),
         (body(shape=[True], datatype="FP32", data=[1]), "'shape' must be a list of whole numbers"),
