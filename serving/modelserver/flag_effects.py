@@ -30,6 +30,7 @@ def config_of(flags: Flags) -> ServerConfig:
     Raises:
         ServingError: flags that exclude each other, or a file that cannot be used.
     """
+    _hold_least(flags)
     if not flags.model_base_path and not flags.model_config_file:
         raise BadInput("Both model_base_path and model_config_file are empty: give one of them")
     if not flags.port and not flags.grpc_socket_path:
@@ -74,6 +75,13 @@ def channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
         whole = int(value) if _WHOLE.fullmatch(value) else 2**31
         pairs.append((key.strip(), whole if -(2**31) <= whole < 2**31 else value))
     return tuple(pairs)
+
+
+def _hold_least(flags: Flags) -> None:
+    for field in dataclasses.fields(flags):
+        value, least = getattr(flags, field.name), field.metadata.get("least")
+        if least is not None and value < least:
+            raise BadInput(f"--{field.name}={value} must be at least {least}")
 
 
 def _lifecycle(flags: Flags) -> LifecycleOptions:

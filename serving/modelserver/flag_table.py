@@ -12,7 +12,10 @@ _TENSORFLOW_ONLY = "it tunes TensorFlow's own executor, which is not what runs m
 
 
 def _flag(default: Any, purpose: str, **metadata: Any) -> Any:
-    """A field; `no_effect` says why the flag changes nothing, `anyway` for which value that is no loss."""
+    """A field; `no_effect` says why the flag changes nothing, `anyway` for which value that is no loss.
+
+    `bits` of a whole number are 32 unless given, `least` is the smallest number that can be meant.
+    """
     return field(default=default, metadata={"purpose": purpose, "anyway": default, **metadata})
 
 
@@ -25,7 +28,7 @@ class Flags:
     grpc_socket_path: str = _flag("", "UNIX socket for gRPC, beside the port or instead of it.")
     rest_api_port: int = _flag(0, "TCP port for HTTP/REST, another one than port. 0: no REST.")
     rest_api_num_threads: int = _flag(4 * CPUS, "Threads that answer REST calls.")
-    rest_api_timeout_in_ms: int = _flag(30000, "Longest a REST call may run, then it is answered 504.")
+    rest_api_timeout_in_ms: int = _flag(30000, "Longest a REST call may run, then it is answered 504.", least=1)
     rest_api_enable_cors_support: bool = _flag(False, "Send CORS headers with REST replies.")
     # Models
     model_name: str = _flag("default", "Name of the model at model_base_path.")
@@ -33,9 +36,9 @@ class Flags:
     model_config_file: str = _flag("", "Text-format ModelServerConfig; overrides model_name and model_base_path.")
     model_config_file_poll_wait_seconds: int = _flag(0, "Read model_config_file again this often. 0: only once.")
     file_system_poll_wait_seconds: int = _flag(1, "Look for versions this often. 0: once, at start. Negative: never.")
-    max_num_load_retries: int = _flag(5, "Tries after the first to load a version.")
-    load_retry_interval_micros: int = _flag(60_000_000, "Microseconds between two tries.")
-    num_load_threads: int = _flag(0, "Versions loaded at a time, over all models. 0: four.")
+    max_num_load_retries: int = _flag(5, "Tries after the first to load a version.", least=0)
+    load_retry_interval_micros: int = _flag(60_000_000, "Microseconds between two tries.", bits=64, least=0)
+    num_load_threads: int = _flag(0, "Versions loaded at a time, over all models. 0: four.", least=0)
     num_unload_threads: int = _flag(0, "Versions unloaded at a time.", no_effect="unloading takes no thread pool")
     flush_filesystem_caches: bool = _flag(
         True,
@@ -103,16 +106,20 @@ class Flags:
         "openvino, tensorflow, or auto: OpenVINO for what it can run.",
         one_of=("auto", "openvino", "tensorflow"),
     )
-    rest_api_body_seconds: float = _flag(600.0, "Longest a REST body may take to come, and an answer to be taken.")
+    rest_api_body_seconds: float = _flag(
+        600.0, "Longest a REST body may take to come, and an answer to be taken.", least=0.001
+    )
     rest_api_most_buffered_bytes: int = _flag(
-        0, "Bytes that the bodies of all REST requests may take together. 0: a quarter of the memory."
+        0, "Bytes that the bodies of all REST requests may take together. 0: a quarter of the memory.", bits=64, least=0
     )
     rest_api_most_connections: int = _flag(
-        0, "Open REST connections; more are answered 503. 0: three eighths of the limit of open files, 8192 at most."
+        0,
+        "Open REST connections; more are answered 503. 0: three eighths of the limit of open files, 8192 at most.",
+        least=0,
     )
-    streams: int = _flag(0, "Runs computed side by side. 0: from the machine.")
-    threads: int = _flag(0, "Threads that compute. 0: from the machine.")
+    streams: int = _flag(0, "Runs computed side by side. 0: from the machine.", least=0)
+    threads: int = _flag(0, "Threads that compute. 0: from the machine.", least=0)
     adaptive_batching: bool = _flag(True, "Without enable_batching: merge requests while the processor is busy.")
-    drain_seconds: float = _flag(10.0, "After SIGTERM, longest wait for requests under way.")
+    drain_seconds: float = _flag(10.0, "After SIGTERM, longest wait for requests under way.", least=0)
     log_format: str = _flag("text", "text or json, one line each, on stderr.", one_of=("text", "json"))
     strict_flags: bool = _flag(False, "An unknown argument stops the server instead of being reported only.")

@@ -6,12 +6,16 @@ acts on what is read here. This room knows no server.
 
 import difflib
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 from serving.errors import BadInput
 from serving.modelserver.flag_table import Flags
+
+_NUMBER = re.compile(r"[-+0-9.eE]+")
+"""Python's int() and float() take blanks, underscores and the digits of other scripts as well."""
 
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
@@ -56,19 +60,31 @@ def parse(arguments: Sequence[str]) -> CommandLine:
 
 
 def _value(name: str, kind: Any, text: str) -> Any:
+    facts = Flags.__dataclass_fields__[name].metadata
     try:
-        if kind is bool:
-            if text.lower() not in _TRUE | _FALSE:
-                raise ValueError("true or false is expected")
-            return text.lower() in _TRUE
-        value = kind(text)
-        if kind is float and not math.isfinite(value):
-            raise ValueError("a finite number is expected")
+        value = _switch(text) if kind is bool else text if kind is str else _number(text, kind, facts.get("bits", 32))
     except ValueError as error:
         raise UsageError(f"--{name}={text} cannot be read as {kind.__name__}: {error}") from error
-    allowed = Flags.__dataclass_fields__[name].metadata.get("one_of")
+    allowed = facts.get("one_of")
     if allowed and value not in allowed:
         raise UsageError(f"--{name}={text} must be one of {', '.join(allowed)}")
+    return value
+
+
+def _switch(text: str) -> bool:
+    if text.lower() not in _TRUE | _FALSE:
+        raise ValueError("true or false is expected")
+    return text.lower() in _TRUE
+
+
+def _number(text: str, kind: type[int] | type[float], bits: int) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError("a number is expected")
+    value = kind(text)
+    if kind is float and not math.isfinite(value):
+        raise ValueError("a finite number is expected")
+    if kind is int and not -(2 ** (bits - 1)) <= value < 2 ** (bits - 1):
+        raise ValueError(f"it takes more than {bits} bits")
     return value
 
 

@@ -110,11 +110,27 @@ def test_a_switch_may_stand_alone(argument: str, value: bool) -> None:
         "--drain_seconds=long",
         "--drain_seconds=nan",
         "--rest_api_body_seconds=inf",
+        "--rest_api_body_seconds=1_0",
+        "--port=1_0",
+        "--port= 1",
+        "--port=1 ",
+        "--port=1.0",
+        "--port=\u0661",
+        "--file_system_poll_wait_seconds=2147483648",
+        "--file_system_poll_wait_seconds=-2147483649",
+        "--load_retry_interval_micros=9223372036854775808",
+        f"--load_retry_interval_micros={'9' * 5000}",
     ],
 )
 def test_a_value_that_does_not_parse_is_refused_by_name(argument: str) -> None:
     with pytest.raises(flags.UsageError, match=re.escape(argument)):
         flags.parse([argument])
+
+
+def test_whole_numbers_are_taken_as_far_as_their_bits_reach() -> None:
+    found = given("--file_system_poll_wait_seconds=-2147483648", f"--load_retry_interval_micros=+{2**63 - 1}")
+
+    assert (found.file_system_poll_wait_seconds, found.load_retry_interval_micros) == (-(2**31), 2**63 - 1)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +231,12 @@ def test_a_config_file_overrides_name_and_base_path() -> None:
         (["--port=70000"], "70000 is no TCP port for gRPC"),
         (["--port=-1"], "-1 is no TCP port for gRPC"),
         (["--rest_api_port=65536"], "65536 is no TCP port for REST"),
+        (["--rest_api_timeout_in_ms=0"], "--rest_api_timeout_in_ms=0 must be at least 1"),
+        (["--max_num_load_retries=-1"], "--max_num_load_retries=-1 must be at least 0"),
+        (["--load_retry_interval_micros=-1"], "--load_retry_interval_micros=-1 must be at least 0"),
+        (["--num_load_threads=-1"], "--num_load_threads=-1 must be at least 0"),
+        (["--drain_seconds=-1"], "--drain_seconds=-1.0 must be at least 0"),
+        (["--rest_api_body_seconds=0"], "--rest_api_body_seconds=0.0 must be at least 0.001"),
         (["--model_base_path=models/m"], "Expected model default to have an absolute path or URI; got base_path()="),
         (["--batching_parameters_file=/b"], "--batching_parameters_file supplied without --enable_batching"),
         (["--enable_batching", "--batching_parameters_file=/no/such/file"], "/no/such/file; No such file or directory"),
