@@ -1,7 +1,7 @@
 r"""A parser written out token by token, so that every error has RapidJSON's words and place.
 
 json_unusual.py comes here with the part of a text in which something is wrong, or with a whole small
-text that no quick parser takes: Inf and -NaN, deep nesting, strings that are not UTF-8. Slow: 1 s a megabyte.
+text that no quick parser takes, such as one that is nested deeply. Slow: 1 s a megabyte.
 
 Source: rapidjson/reader.h with kParseNanAndInfFlag, kParseIterativeFlag and kParseStopWhenDoneFlag.
 """

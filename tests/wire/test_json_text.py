@@ -23,6 +23,10 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 TOKENS = [
     *(b"{ } [ ] , : - 1 1.5 1e e5 0 01 true nul NaN Inf Infinity -Infinity 1e999 12345678901234567890".split()),
     *(b'" "a" "\\n" "\\q" \\u12 "\\ud800" \xc3\xa4 \xff [2,3] {"k": ,"k":'.split()),
+    *b"-NaN -Inf Inf5 5Inf -0e8 0e8 -0e9 0e9 1.0e9".split(),
+    *rb'"\ud83d\ude00" "\\\ud83d" "\\ud83d" \ud83d \ude00 {"\ud83d": \ '.split(),
+    b'"Inf, -Inf, 0e9 ',
+    b'{"\xff":',
     b" ",
     b"\x01",
 ]
@@ -124,10 +128,62 @@ def test_a_mistake_at_the_end_of_a_long_text_is_found() -> None:
         parse(rows + b"nix")
 
 
-@pytest.mark.parametrize("value", [b"[" * 2**20, b"Inf" + b" " * 2**20, b'"\xff' + b"x" * 2**20 + b'"', b"1" * 2**20])
-def test_what_is_only_read_exactly_has_a_limit(value: bytes) -> None:
-    with pytest.raises(BadInput, match=r"^JSON Parse error: of 1048"):
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        (b"[" * 2**20 + b"]" * 2**20, "deep nesting in a text of 2097159 bytes"),
+        (b"1" * 2**20, "a number too big for a double in a text of 1048583 bytes"),
+        (b"[1e999, " + b" " * 2**20 + b"1]", "a number too big for a double in a text of 1048593 bytes"),
+    ],
+    ids=["deep", "long", "large"],
+)
+def test_what_is_only_read_exactly_has_a_limit_and_is_named(value: bytes, found: str) -> None:
+    with pytest.raises(BadInput, match=f"^JSON Parse error: {found}; "):
         parse(b'{"a": ' + value + b"}")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (rb'"\ud83d\ude00 \\ud83d \\\ud83d\uDE00 \\"', "\U0001f600 \\ud83d \\\U0001f600 \\"),
+        (b"[Inf, -Inf,Inf\t, 0e9, -0e9, -0e8, 1.0e9]", [math.inf, -math.inf, math.inf, 0.0, -0.0, -0.0, 1e9]),
+        (b'["Inf, -Inf , 0e9 \\" Inf ", Inf, {"k":-Inf}]', ['Inf, -Inf , 0e9 " Inf ', math.inf, {"k": -math.inf}]),
+        (b'["\xff", {"\xff": 18446744073709551616}]', ["\udcff", {"?": 2.0**64}]),
+    ],
+    ids=["pairs", "infinities", "in strings", "not UTF-8"],
+)
+def test_unusual_things_are_read_in_texts_of_any_size(text: bytes, value: Any) -> None:
+    found = parse(b'{"a": ' + text + b', "b": [NaN, -NaN, "' + b"x" * 2**20 + b'"]}')
+
+    assert repr(found["a"]) == repr(value)
+    assert all(math.isnan(number) for number in found["b"][:2])
+    assert found["b"][2] == "x" * 2**20
+
+
+@pytest.mark.parametrize(
+    "half", [rb"\ud83d", rb"\ude00", rb"\\\ud83d\u0041", rb"\ud83d\ud83d\ude00\ude00", rb"\ud83d\\\ude00"]
+)
+def test_half_a_pair_is_found_in_texts_of_any_size(half: bytes) -> None:
+    before = b'{"a": [NaN, "' + rb"\ud83d\ude00" * 2**18
+    offset = len(before) + (2 if half.startswith(b"\\\\") else 0)
+
+    with pytest.raises(
+        BadInput, match=f"^JSON Parse error: The surrogate pair in string is invalid. at offset: {offset}$"
+    ):
+        parse(before + half + b'"]}')
+
+
+def test_half_a_pair_after_the_closing_brace_is_ignored() -> None:
+    assert parse(rb'{"a": 1} "\ud83d"') == {"a": 1}
+
+
+def test_a_mistake_in_a_string_of_many_escapes_is_found() -> None:
+    before = b'{"a": [Inf, "' + rb"\"" * 2**20  # hours, if a string were looked for at each of them
+
+    with pytest.raises(
+        BadInput, match=f"^JSON Parse error: Invalid escape character in string. at offset: {len(before)}$"
+    ):
+        parse(before + rb"\q")
 
 
 def test_nesting_may_be_deep() -> None:
