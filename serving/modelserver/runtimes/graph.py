@@ -25,6 +25,8 @@ _LOOPS = re.compile(r"\w*While$|For$|(Ref)?NextIteration$")
 _WAITS = re.compile("Dequeue|Unstage|Peek|Take(Many|Gradient)|MutexLock|GetNext|ReduceDataset|ReaderRead")
 """Operations that wait for others, or read what need not end, have this in their names."""
 
+_SHAPES = ("Shape", "ShapeN", "Size", "Rank")
+
 _OUTPUT = "slipway_output_"
 
 
@@ -122,33 +124,56 @@ def _set_shape(proto: Any, shape: tuple[int, ...] | None) -> None:
 
 def operations(bundle: Bundle, signature: Signature) -> set[str]:
     """Names of all operations that the outputs need, those inside called functions too."""
-    nodes = {node.name: node for node in bundle.meta_graph.graph_def.node}
-    functions = {function.signature.name: function for function in bundle.meta_graph.graph_def.library.function}
-    fed = {spec.name.partition(":")[0] for spec in signature.inputs.values()}
-    waiting = [spec.name for spec in signature.outputs.values()]
-    found, seen, called = set[str](), set(fed), set[str]()
+    return {node.op for scope in _scopes(bundle, signature) for node in scope.values()}
+
+
+def checks_values(bundle: Bundle, signature: Signature) -> bool:
+    """Whether some operation is there to fail on certain values of the inputs; checks of shapes do not count."""
+    return any(
+        node.op.startswith("CheckNumerics") or (node.op == "Assert" and _of_values(node.input[0], scope))
+        for scope in _scopes(bundle, signature)
+        for node in scope.values()
+    )
+
+
+def _of_values(tensor: str, scope: Mapping[str, Any]) -> bool:
+    """Whether a tensor is computed from what is fed or handed to its function, other than from shapes."""
+    waiting, seen = [tensor], set[str]()
     while waiting:
-        name = waiting.pop().lstrip("^").partition(":")[0]
-        if name in seen or name not in nodes:
+        name = waiting.pop().partition(":")[0]
+        if name in seen or name.startswith("^"):
             continue
         seen.add(name)
-        found.add(nodes[name].op)
-        waiting.extend(nodes[name].input)
-        called.update(_calls(nodes[name]))
-    return found | _inside(called, functions)
+        if name not in scope:
+            return True
+        if scope[name].op not in _SHAPES:
+            waiting.extend(scope[name].input)
+    return False
 
 
-def _inside(called: set[str], functions: Mapping[str, Any]) -> set[str]:
-    """The operations of functions, and of all that those call."""
-    found, waiting, seen = set[str](), list(called), set[str]()
+def _scopes(bundle: Bundle, signature: Signature) -> Iterator[Mapping[str, Any]]:
+    """Nodes by name: those of the graph that the outputs need, none that is fed; then those of each called function."""
+    graph = bundle.meta_graph.graph_def
+    own = _needed({node.name: node for node in graph.node}, signature)
+    yield own
+    functions = {function.signature.name: function for function in graph.library.function}
+    waiting, seen = [name for node in own.values() for name in _calls(node)], set[str]()
     while waiting:
         name = waiting.pop()
-        if name in seen or name not in functions:
-            continue
-        seen.add(name)
-        for node in functions[name].node_def:
-            found.add(node.op)
-            waiting.extend(_calls(node))
+        if name not in seen and name in functions:
+            seen.add(name)
+            yield {node.name: node for node in functions[name].node_def}
+            waiting.extend(called for node in functions[name].node_def for called in _calls(node))
+
+
+def _needed(nodes: Mapping[str, Any], signature: Signature) -> Mapping[str, Any]:
+    fed = {spec.name.partition(":")[0] for spec in signature.inputs.values()}
+    waiting, found = [spec.name for spec in signature.outputs.values()], dict[str, Any]()
+    while waiting:
+        name = waiting.pop().lstrip("^").partition(":")[0]
+        if name in nodes and name not in found and name not in fed:
+            found[name] = nodes[name]
+            waiting.extend(nodes[name].input)
     return found
 
 

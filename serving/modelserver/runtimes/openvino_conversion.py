@@ -15,6 +15,7 @@ from typing import Any
 
 from serving.errors import DataLoss
 from serving.modelserver.runtimes import graph
+from serving.modelserver.runtimes.openvino_exact import refusal
 from serving.modelserver.runtimes.openvino_program import Ports, reason
 from serving.modelserver.runtimes.protocol import Signature
 from serving.modelserver.runtimes.saved_model import Bundle
@@ -123,6 +124,8 @@ def convert(bundle: Bundle, signature: Signature) -> Converted:
     _only_known_types(signature)
     if graph.writes_state(graph.operations(bundle, signature)):
         raise NotConvertible("it changes variables or tables")
+    if graph.checks_values(bundle, signature):
+        raise NotConvertible("it checks values, and the checks would be lost")
     single = graph.alone(bundle, signature)
     if single is None:
         raise NotConvertible("it feeds a tensor that no placeholder can stand for")
@@ -188,7 +191,7 @@ def place(ports: Any, name: str, data_type: int) -> int:
 
 
 def _only_exact(model: Any, signature: Signature, inputs: list[int], outputs: Mapping[str, int]) -> None:
-    """Refuse arithmetic in double precision, which the CPU would do in single."""
+    """Refuse arithmetic in double precision, which the CPU would do in single, and integers that it would get wrong."""
     computed = [
         alias
         for place, (alias, spec) in zip(inputs, signature.inputs.items(), strict=True)
@@ -200,6 +203,8 @@ def _only_exact(model: Any, signature: Signature, inputs: list[int], outputs: Ma
             computed.append(alias)
     if computed:
         raise NotConvertible(f"{', '.join(computed)}: double precision would be computed in single")
+    if found := refusal(model):
+        raise NotConvertible(found)
 
 
 def _only_echoed(port: Any) -> bool:
