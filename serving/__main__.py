@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from serving import environment
 from serving.card import ModelCard, TableInput, TextInput
 from serving.embedded import EmbeddedUpstream
 from serving.errors import BadInput, NoCard, NotFound, ServingError
@@ -65,6 +66,7 @@ def main(
     """
     started = time.monotonic()
     share_arenas()
+    environment.settle()
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
     logging.getLogger("serving").setLevel(logging.WARNING)
     code = 2

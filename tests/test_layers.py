@@ -15,6 +15,7 @@ FLOOR = {"serving.errors"}
 SHARED = FLOOR | {
     "serving.signals",
     "serving.memory",
+    "serving.environment",
     "serving.http_connection",
     "serving.placement",
     "serving.card",
@@ -29,6 +30,7 @@ ALLOWED: dict[str, set[str]] = {
     "serving.errors": set(),
     "serving.signals": set(),
     "serving.memory": set(),
+    "serving.environment": set(),
     "serving.http_connection": set(),
     "serving.placement": set(),
     "serving.healthcheck": set(),

@@ -8,6 +8,7 @@ import sys
 import threading
 from importlib import metadata
 
+from serving import environment
 from serving.errors import ServingError
 from serving.modelserver import flags as command_line
 from serving.modelserver.flag_effects import config_of
@@ -38,6 +39,7 @@ class JsonLines(logging.Formatter):
 
 def main(arguments: list[str]) -> int:
     """Run until told to stop; returns the exit code."""
+    environment.settle()
     try:
         line = command_line.parse(arguments)
     except command_line.UsageError as error:

@@ -10,7 +10,6 @@ between two operations. Prepared calls, which cannot be told a time, do for all 
 
 import functools
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from serving import environment
 from serving.errors import ServingError, Unavailable, of_code
 from serving.modelserver.runtimes import arguments, graph
 from serving.modelserver.runtimes.protocol import RuntimeOptions, Signature, Tensors, widened
@@ -38,7 +38,7 @@ _Call = Callable[[list[NDArray[Any]], float | None], list[Any]]
 
 @functools.cache
 def _tensorflow() -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    environment.settle()  # for who embeds a server and has not; where it has been done, nothing is set here
     import tensorflow
 
     tensorflow.get_logger().setLevel("ERROR")  # the loader that feeds graphs is announced as deprecated on every load
