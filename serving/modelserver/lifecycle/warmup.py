@@ -1,7 +1,7 @@
 """Warm-up: the requests that a version brings along, run before anybody may ask it anything.
 
-A predict log is replayed here. Logs of the other kinds go to the callables that the doors' calls/
-hand in (`WarmupOptions.replays`), since what they check lies above this room.
+The logs go to the callables that the doors' calls/ hand in (`WarmupOptions.replays`), since what they check
+lies above this room.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 from google.protobuf.message import DecodeError
 
-from serving.errors import BadInput, Code, DataLoss, FailedPrecondition, ServingError, Unimplemented
+from serving.errors import BadInput, Code, DataLoss, ServingError, Unimplemented
 from serving.modelserver.lifecycle import tfrecord
 from serving.modelserver.lifecycle.batching.merge import rows_of
 from serving.modelserver.metrics import Metrics
-from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel, Tensors
+from serving.modelserver.runtimes.protocol import DEFAULT_SIGNATURE, LoadedModel
 from serving.repository import WARMUP_FILE
-from serving.wire.protos import PredictionLog, PredictRequest
+from serving.wire.protos import PredictionLog
 from serving.wire.tensors import from_protos
 
 MOST_RECORDS = 1000
@@ -28,34 +28,17 @@ Replay = Callable[[PredictionLog, LoadedModel], None]
 """Runs one log on a model and throws the answer away; raises what a request would raise."""
 
 
-def predict(log: PredictionLog, model: LoadedModel) -> None:
-    """Replay a predict log; the model and version that it names play no part.
-
-    Raises:
-        ServingError: as for a request.
-    """
-    model.run(*_asked(log.predict_log.request, model))
-
-
-def _asked(request: PredictRequest, model: LoadedModel) -> tuple[str, Tensors, list[str] | None]:
-    signature = request.model_spec.signature_name or DEFAULT_SIGNATURE
-    found = model.signatures.get(signature)
-    if found is None:
-        raise FailedPrecondition(f'Serving signature key "{signature}" not found.')
-    inputs = {**found.defaults, **from_protos(request.inputs)}
-    if inputs.keys() != found.inputs.keys():
-        raise BadInput(f"warm-up: {signature} takes {sorted(found.inputs)}, the record has {sorted(inputs)}")
-    return signature, inputs, list(request.output_filter) or None
-
-
 def _run_in_sizes(log: PredictionLog, model: LoadedModel, sizes: Sequence[int]) -> None:
     """Run one row of a record in batches of these sizes: the first of each size is slow, and nobody should wait."""
-    signature, inputs, outputs = _asked(log.predict_log.request, model)
-    if not model.signatures[signature].has_rows or not rows_of(inputs):
+    request = log.predict_log.request
+    signature = model.signatures[request.model_spec.signature_name or DEFAULT_SIGNATURE]
+    inputs = {**signature.defaults, **from_protos(request.inputs)}
+    if not signature.has_rows or not rows_of(inputs):
         return
     for size in sizes:
         with contextlib.suppress(ServingError):  # the record itself went well; such batches will run one by one
-            model.run(signature, {alias: np.repeat(rows[:1], size, axis=0) for alias, rows in inputs.items()}, outputs)
+            batch = {alias: np.repeat(rows[:1], size, axis=0) for alias, rows in inputs.items()}
+            model.run(signature.name, batch, list(request.output_filter) or None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +49,7 @@ class WarmupOptions:
     iterations: int = 1
     """Times that each record is run; 0 counts as 1."""
     replays: Mapping[str, Replay] = field(default_factory=dict)
-    """Kind of log (`classify_log`, `regress_log`, `multi_inference_log`) to what replays it. `predict_log`
-    may be given as well, instead of the one here."""
+    """Kind of log (`predict_log`, `classify_log`, `regress_log`, `multi_inference_log`) to what replays it."""
 
 
 def warm_up(
@@ -106,17 +88,16 @@ def warm_up(
 
 
 def _replay_all(path: Path, model: LoadedModel, options: WarmupOptions, sizes: Sequence[int]) -> int:
-    replays: dict[str, Replay] = {"predict_log": predict, **options.replays}
     count = 0
     for log in _logs(path):
         count += 1
         if count > MOST_RECORDS:
             raise BadInput(f"Number of warmup records exceeds the maximum ({MOST_RECORDS}) at {path}")
         kind = log.WhichOneof("log_type")
-        if kind not in replays:
+        if kind not in options.replays:
             raise Unimplemented(f"Unsupported log_type for warmup: {kind or 'none'}")
         for _ in range(max(1, options.iterations)):
-            replays[kind](log, model)
+            options.replays[kind](log, model)
         if kind == "predict_log" and sizes:
             _run_in_sizes(log, model, sizes)
             sizes = ()

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from serving.modelserver.calls.replay import REPLAYS
 from serving.modelserver.lifecycle.manager import LifecycleOptions, ModelManager, State
+from serving.modelserver.lifecycle.warmup import WarmupOptions
 from tests.modelserver.lifecycle.doubler import load
 from tests.waiting import until
 
@@ -23,13 +25,16 @@ def base(tmp_path: Path) -> Path:
     return path
 
 
+USUAL: dict[str, Any] = {"poll_s": 0, "load_retries": 0, "warmup": WarmupOptions(replays=REPLAYS)}
+
+
 @pytest.fixture
 def manager_of() -> Iterator[MakeManager]:
     """Makes managers that are closed when the test ends."""
     made: list[ModelManager] = []
 
     def make(loading: Callable[[Path], Any] = load, **options: Any) -> ModelManager:
-        made.append(ModelManager(loading, LifecycleOptions(**{"poll_s": 0, "load_retries": 0, **options})))
+        made.append(ModelManager(loading, LifecycleOptions(**{**USUAL, **options})))
         return made[-1]
 
     yield make

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from serving.errors import BadInput, Code, DataLoss, FailedPrecondition, Unimplemented
+from serving.modelserver.calls.replay import REPLAYS
 from serving.modelserver.lifecycle import tfrecord
 from serving.modelserver.lifecycle.manager import ModelSettings, NotAvailable
 from serving.modelserver.lifecycle.warmup import WarmupOptions, warm_up
@@ -17,13 +18,16 @@ from serving.wire.tensors import to_proto
 from tests.modelserver.lifecycle.conftest import MakeManager, see
 from tests.modelserver.lifecycle.doubler import POISON, Doubler, load, publish, rows
 
+REPLAYED = WarmupOptions(replays=REPLAYS)
 
-def predict_log(*values: float, signature: str = "", alias: str = "x") -> PredictionLog:
+
+def predict_log(*values: float, signature: str = "", alias: str = "x", outputs: str = "") -> PredictionLog:
     log = PredictionLog()
     request = log.predict_log.request
     request.model_spec.name = "some other model"
     request.model_spec.signature_name = signature
     request.inputs[alias].CopyFrom(to_proto(rows(*values)))
+    request.output_filter.extend(outputs)
     return log
 
 
@@ -88,9 +92,9 @@ def test_a_failing_record_fails_the_load_and_frees_the_model(base: Path, manager
 
 
 def test_without_a_file_or_with_warm_up_turned_off_nothing_runs(tmp_path: Path) -> None:
-    model, off = Doubler(), WarmupOptions(enabled=False)
+    model, off = Doubler(), WarmupOptions(enabled=False, replays=REPLAYS)
 
-    assert warm_up(tmp_path, model, WarmupOptions(), Metrics()) == 0
+    assert warm_up(tmp_path, model, REPLAYED, Metrics()) == 0
     records(tmp_path, predict_log(1))
     assert warm_up(tmp_path, model, off, Metrics()) == 0
 
@@ -101,7 +105,7 @@ def test_each_record_is_run_as_often_as_told(tmp_path: Path) -> None:
     model, metrics = Doubler(), Metrics()
     records(tmp_path, predict_log(1), predict_log(2, 3))
 
-    assert warm_up(tmp_path, model, WarmupOptions(iterations=3), metrics) == 2
+    assert warm_up(tmp_path, model, WarmupOptions(iterations=3, replays=REPLAYS), metrics) == 2
 
     assert model.runs == [(1, 1)] * 3 + [(2, 1)] * 3
     assert metrics.warmup_records.of(str(tmp_path), "OK")._value.get() == 2
@@ -129,35 +133,39 @@ def test_kinds_that_cannot_be_replayed_are_unimplemented(tmp_path: Path, kind: s
     records(tmp_path, log)
 
     with pytest.raises(Unimplemented, match=f"^Unsupported log_type for warmup: {kind}$"):
-        warm_up(tmp_path, Doubler(), WarmupOptions(), Metrics())
+        warm_up(tmp_path, Doubler(), REPLAYED, Metrics())
 
 
 def test_a_thousand_records_are_the_most(tmp_path: Path) -> None:
     model = Doubler()
     path = records(tmp_path, *[predict_log(1)] * 1000)
-    assert warm_up(tmp_path, model, WarmupOptions(), Metrics()) == 1000
+    assert warm_up(tmp_path, model, REPLAYED, Metrics()) == 1000
 
     records(tmp_path, *[predict_log(1)] * 1001)
     with pytest.raises(BadInput) as refused:
-        warm_up(tmp_path, model, WarmupOptions(), Metrics())
+        warm_up(tmp_path, model, REPLAYED, Metrics())
 
     assert refused.value.message == f"Number of warmup records exceeds the maximum (1000) at {path}"
 
 
 @pytest.mark.parametrize(
-    ("log", "error"),
+    ("log", "error", "text"),
     [
-        pytest.param(predict_log(1, signature="none"), FailedPrecondition, id="unknown-signature"),
-        pytest.param(predict_log(1, alias="q"), BadInput, id="unknown-input"),
+        pytest.param(predict_log(1, signature="none"), FailedPrecondition, "not found", id="unknown-signature"),
+        pytest.param(
+            predict_log(1, alias="q"), BadInput, "Inputs contains invalid name|input alias: x", id="unknown-input"
+        ),
+        pytest.param(predict_log(1, outputs="yy"), BadInput, "duplicate output tensor alias: y", id="an-output-twice"),
+        pytest.param(predict_log(1, outputs="q"), BadInput, "alias not found in signature: q", id="unknown-output"),
     ],
 )
-def test_a_record_that_does_not_fit_the_model_is_an_error(
-    tmp_path: Path, log: PredictionLog, error: type[Exception]
+def test_a_record_that_does_not_fit_the_model_fails_as_its_request_would(
+    tmp_path: Path, log: PredictionLog, error: type[Exception], text: str
 ) -> None:
     records(tmp_path, log)
 
-    with pytest.raises(error):
-        warm_up(tmp_path, Doubler(), WarmupOptions(), Metrics())
+    with pytest.raises(error, match=text):
+        warm_up(tmp_path, Doubler(), REPLAYED, Metrics())
 
 
 @pytest.mark.parametrize(
@@ -179,7 +187,7 @@ def test_a_damaged_file_is_data_loss_and_says_what_to_check(tmp_path: Path, dama
     path.write_bytes(damage(path.read_bytes()))
 
     with pytest.raises(DataLoss, match=text) as lost:
-        warm_up(tmp_path, Doubler(), WarmupOptions(), Metrics())
+        warm_up(tmp_path, Doubler(), REPLAYED, Metrics())
 
     assert lost.value.message.endswith(". Please verify your warmup data is in TFRecord format.")
 
@@ -189,7 +197,7 @@ def test_a_record_that_is_no_prediction_log_is_refused(tmp_path: Path) -> None:
     tfrecord.write(path, [b"\xff\xff\xff"])
 
     with pytest.raises(BadInput, match="Failed to parse warmup record: 0 from"):
-        warm_up(tmp_path, Doubler(), WarmupOptions(), Metrics())
+        warm_up(tmp_path, Doubler(), REPLAYED, Metrics())
 
 
 def test_strings_and_all_other_types_reach_the_model_as_sent(tmp_path: Path) -> None:
@@ -199,6 +207,6 @@ def test_strings_and_all_other_types_reach_the_model_as_sent(tmp_path: Path) -> 
     log.predict_log.request.inputs["x"].CopyFrom(to_proto(np.array([b"a", b"\xff"], object)))
     records(tmp_path, log)
 
-    warm_up(tmp_path, model, WarmupOptions(), Metrics())
+    warm_up(tmp_path, model, REPLAYED, Metrics())
 
     assert seen == [b"a", b"\xff"]
