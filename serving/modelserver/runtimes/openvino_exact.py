@@ -66,7 +66,11 @@ class _Flow:
             for body, values, integers in self._bodies(node):
                 if found := _Flow(body, values, integers).refusal():
                     return found
-            if not types or node.get_name() in pointers:
+            if node.get_name() in pointers:
+                continue
+            if kind == "Convert" and self._is_cut(node):
+                return f"Convert to {_type(node.output(0))} would be cut to 32 bits with a sign"
+            if not types:
                 continue
             if not self._exact(node, max(_BITS[name] for name in types)):
                 return f"{kind} of {'/'.join(sorted(set(types)))} would not be exact"
@@ -84,6 +88,12 @@ class _Flow:
             return True
         known = [_MOVES, _ORDERS, *([_WRAPS] if bits == 32 else []), *([_IN_FLOATS] if bits <= 16 else [])]
         return any(names.fullmatch(kind) for names in known)
+
+    def _is_cut(self, node: Any) -> bool:
+        """Whether a Convert makes integers that 32 bits with a sign may not hold."""
+        source, made = node.input_value(0), _type(node.output(0))
+        wider = _is_float(source) or (made[0] == "u" and _type(source)[0] == "i")
+        return self._has_values(source) and _BITS.get(made) == 64 and wider
 
     def _compares_small(self, node: Any) -> bool:
         """Whether one side is a size, or a constant that float32 tells from its neighbors."""
@@ -110,7 +120,7 @@ class _Flow:
         """Places of the outputs that hold integers from the values of the inputs."""
         kind, source = node.get_type_name(), node.input_value(0)
         if kind == "Convert":
-            comes = self._is_whole(source) or _type(source).startswith(("f", "bf"))
+            comes = self._is_whole(source) or _is_float(source)
         else:
             comes = not _COUNTS.fullmatch(kind) and bool(self._whole_inputs(node))
         places = range(1) if kind in ("TopK", "Unique") else range(node.get_output_size())
@@ -146,6 +156,10 @@ class _Flow:
 def _type(port: Any) -> str:
     name: str = port.get_element_type().get_type_name()
     return name
+
+
+def _is_float(port: Any) -> bool:
+    return _type(port).startswith(("f", "bf"))
 
 
 def _points(target: Any) -> bool:
