@@ -30,13 +30,7 @@ def config_of(flags: Flags) -> ServerConfig:
     Raises:
         ServingError: flags that exclude each other, or a file that cannot be used.
     """
-    _hold_least(flags)
-    if not flags.model_base_path and not flags.model_config_file:
-        raise BadInput("Both model_base_path and model_config_file are empty: give one of them")
-    if not flags.port and not flags.grpc_socket_path:
-        raise BadInput("Neither a gRPC port nor a UNIX socket is given: set --port or --grpc_socket_path")
-    if flags.use_alts_credentials and flags.ssl_config_file:
-        raise BadInput("ALTS and SSL exclude each other: use_alts_credentials and ssl_config_file are both given")
+    _check(flags)
     by_file = bool(flags.model_config_file)
     return ServerConfig(
         base_path=None if by_file else base_path(flags.model_name, flags.model_base_path),
@@ -77,11 +71,17 @@ def channel_arguments(text: str) -> tuple[tuple[str, int | str], ...]:
     return tuple(pairs)
 
 
-def _hold_least(flags: Flags) -> None:
+def _check(flags: Flags) -> None:
     for field in dataclasses.fields(flags):
         value, least = getattr(flags, field.name), field.metadata.get("least")
         if least is not None and value < least:
             raise BadInput(f"--{field.name}={value} must be at least {least}")
+    if not flags.model_base_path and not flags.model_config_file:
+        raise BadInput("Both model_base_path and model_config_file are empty: give one of them")
+    if not flags.port and not flags.grpc_socket_path:
+        raise BadInput("Neither a gRPC port nor a UNIX socket is given: set --port or --grpc_socket_path")
+    if flags.use_alts_credentials and flags.ssl_config_file:
+        raise BadInput("ALTS and SSL exclude each other: use_alts_credentials and ssl_config_file are both given")
 
 
 def _lifecycle(flags: Flags) -> LifecycleOptions:
