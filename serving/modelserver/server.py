@@ -245,11 +245,12 @@ class ModelServer:
             self._stopped.set()
         self._loader.stop()
         grace = self.config.drain_s if grace_s is None else grace_s
+        deadline = time.monotonic() + grace
         if self._poll is not None:
             self._poll.stop()
         for door in self.close_doors(grace):
             door.join()
-        self.manager.close(drain_s=grace)
+        self.manager.close(drain_s=max(0.0, deadline - time.monotonic()))
 
     def __enter__(self) -> Self:
         """Started."""

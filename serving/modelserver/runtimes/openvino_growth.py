@@ -1,6 +1,6 @@
 """Programs that only a busy model is worth: compiled beside the answers, once they would have been used a few times.
 
-A program for two rows makes each an eighth cheaper and takes half a second of CPU and 45 to 50 MB for a MobileNetV2.
+A program for two rows makes each an eighth cheaper and takes half a second of CPU and 40 MB for a MobileNetV2.
 Until it is there, and if it never comes, rows are run one by one.
 """
 
